@@ -1,0 +1,171 @@
+"""One function a verb. Each builds what it needs, does one call of the library and shows the result."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hero_livekit_units.cli import daemons, render
+from hero_livekit_units.cli.main import EXIT_REFUSED
+from hero_livekit_units.cli.quick import EXIT_DRIFT, EXIT_OK, show_status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hero_livekit_units.media import Media
+    from hero_livekit_units.model.plan import Goal
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print data instead of text.")
+_socket = click.option(
+    "--socket", default=None, metavar="PATH", help="hero_proc's socket, where it is not in its place."
+)
+
+
+def _version() -> str:
+    from hero_livekit_units import __version__  # noqa: PLC0415
+
+    return __version__
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(_version(), prog_name="hlu")
+def hlu() -> None:
+    """Keep live LiveKit calls up while the programs around them restart, crash and upgrade."""
+
+
+hlu.add_command(daemons.hero_proc)
+hlu.add_command(daemons.plane)
+
+
+@hlu.command()
+@_socket
+@_as_json
+def status(socket: str | None, as_json: bool) -> int:  # noqa: FBT001
+    """Show what lives, and the evidence for it (with --json all of it).
+
+    Exits 0 when all is healthy, 3 when not, 5 when the supervisor cannot be asked.
+    """
+    from hero_livekit_units.report import status_report  # noqa: PLC0415
+
+    media = _media(socket)
+    report = status_report(media.status(), media.join_url(), f"this command, pid {os.getpid()}")
+    return show_status(report, as_json=as_json)
+
+
+@hlu.command()
+@_as_json
+def units(as_json: bool) -> int:  # noqa: FBT001
+    """List the unit definitions."""
+    from hero_livekit_units.definitions.digest import digest  # noqa: PLC0415
+    from hero_livekit_units.definitions.files import shipped_catalog  # noqa: PLC0415
+
+    catalog = shipped_catalog()
+    rows = [
+        {
+            "name": definition.unit.name,
+            "release": definition.unit.release,
+            "summary": definition.unit.summary,
+            "digest": digest(definition),
+            "file": file,
+        }
+        for definition, file in zip(catalog.definitions, catalog.files, strict=True)
+    ]
+    return _show(rows, render.units_text, as_json=as_json)
+
+
+@hlu.command()
+@click.option("--check", is_flag=True, help="Exit 3 when something would have to change.")
+@click.option("--stop", "stopping", is_flag=True, help="Plan the stop of everything instead.")
+@_socket
+@_as_json
+def plan(check: bool, stopping: bool, socket: str | None, as_json: bool) -> int:  # noqa: FBT001
+    """Say what would have to change, why, and what it does to calls. Changes nothing."""
+    from hero_livekit_units.model.plain import plain  # noqa: PLC0415
+
+    found = _media(socket).plan(_goal("stop" if stopping else "run"))
+    _show(plain(found), render.plan_text, as_json=as_json)
+    if found.refusals:
+        return EXIT_REFUSED
+    return EXIT_DRIFT if check and not found.converged else EXIT_OK
+
+
+@hlu.command()
+@_socket
+@_as_json
+def ensure(socket: str | None, as_json: bool) -> int:  # noqa: FBT001
+    """Start what does not run and leave alone what does. Safe to repeat."""
+    return _ensure(socket, "run", as_json=as_json)
+
+
+@hlu.command()
+@_socket
+@_as_json
+def configure(socket: str | None, as_json: bool) -> int:  # noqa: FBT001
+    """Write the files and register the units, without starting or restarting anything."""
+    return _ensure(socket, "configure", as_json=as_json)
+
+
+@hlu.command()
+@click.option("--allow-drop", is_flag=True, help="Cut people off who are in calls.")
+@_socket
+@_as_json
+def stop(allow_drop: bool, socket: str | None, as_json: bool) -> int:  # noqa: FBT001
+    """Stop everything. Refused while people are in calls."""
+    return _ensure(socket, "stop", as_json=as_json, allow_drop=allow_drop)
+
+
+@hlu.command()
+@click.option(
+    "--livekit-server",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Use this livekit-server instead of looking for one.",
+)
+@_as_json
+def install(livekit_server: Path | None, as_json: bool) -> int:  # noqa: FBT001
+    """Have livekit-server on this host: find it, download it or build it."""
+    from hero_livekit_units.cli.progress import shown  # noqa: PLC0415
+    from hero_livekit_units.livekit.install import install as provide  # noqa: PLC0415
+
+    media = _media(None)
+    with shown() as reporter:
+        found = provide(media.catalog, media.settings(), media.places.home, named=livekit_server, reporter=reporter)
+    rows = [{"path": str(item.path), "road": item.road, "sha256": item.sha256, "record": item.record} for item in found]
+    return _show(rows, _installed_text, as_json=as_json)
+
+
+def _installed_text(rows: list[dict[str, Any]]) -> str:
+    return "\n".join(f"{row['path']} ({row['road']}: {row['record']})" for row in rows)
+
+
+def _ensure(socket: str | None, goal: str, *, as_json: bool, allow_drop: bool = False) -> int:
+    from hero_livekit_units.cli.progress import Steps  # noqa: PLC0415
+    from hero_livekit_units.model.plain import plain  # noqa: PLC0415
+
+    receipt = _media(socket).ensure(_goal(goal), allow_drop=allow_drop, progress=Steps(sys.stderr))
+    _show(plain(receipt), render.receipt_text, as_json=as_json)
+    if receipt.refusals:
+        return EXIT_REFUSED
+    return EXIT_OK if receipt.converged else EXIT_DRIFT
+
+
+def _media(socket: str | None) -> Media:
+    from hero_livekit_units.media import Media  # noqa: PLC0415
+
+    return Media.connect(socket=socket)
+
+
+def _goal(name: str) -> Goal:
+    from hero_livekit_units.model.plan import Goal  # noqa: PLC0415
+
+    return Goal(name)
+
+
+def _show(data: Any, text: Callable[[Any], str], *, as_json: bool) -> int:
+    click.echo(json.dumps(data, indent=2) if as_json else text(data))
+    return EXIT_OK

@@ -1,0 +1,140 @@
+"""`hlu hero-proc ...`: the embedded hero_proc, in the foreground or detached; and `hlu plane`, the control plane."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hero_livekit_units.errors import DaemonError, RegistryUnavailable
+from hero_livekit_units.herosocket.client import HeroClient
+from hero_livekit_units.places import Places, find_places
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_START_WITHIN_S = 10.0
+_END_WITHIN_S = 15.0
+_LOOK_AGAIN_S = 0.02
+
+
+@click.group("hero-proc")
+def hero_proc() -> None:
+    """Run the embedded hero_proc, for machines without one."""
+
+
+@hero_proc.command()
+def run() -> None:
+    """Run it in the foreground; Ctrl-C ends it and leaves its units running."""
+    places = find_places()
+    command = _command(places)
+    os.execv(command[0], command)  # noqa: S606  the daemon takes our place: same pid, same terminal
+
+
+@hero_proc.command()
+@click.option("--json", "as_json", is_flag=True, help="Print data instead of text.")
+def start(as_json: bool) -> int:  # noqa: FBT001
+    """Start it in the background, in a session of its own. Nothing happens when it runs already."""
+    places = find_places()
+    found = _ping(places)
+    if found:
+        return _show({"started": False} | found, f"hero_proc runs already, pid {found['pid']}", as_json=as_json)
+    log = places.hero_proc / "daemon.log"
+    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with log.open("ab") as output:
+        daemon = subprocess.Popen(
+            _command(places),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+        )
+    until = time.monotonic() + _START_WITHIN_S
+    while not (found := _ping(places)):
+        if daemon.poll() is not None:
+            raise DaemonError(f"cannot start hero_proc: {_last_line(log)}", hint=f"its log: {log}")
+        if time.monotonic() >= until:
+            raise DaemonError(f"cannot reach hero_proc within {_START_WITHIN_S:g} s", hint=f"its log: {log}")
+        time.sleep(_LOOK_AGAIN_S)
+    # It outlives this command; nobody here waits for it, so the interpreter is told not to warn about that.
+    daemon.returncode = 0
+    text = f"hero_proc started, pid {found['pid']}, socket {places.socket('hero_proc')}"
+    return _show({"started": True} | found, text, as_json=as_json)
+
+
+@hero_proc.command()
+@click.option("--json", "as_json", is_flag=True, help="Print data instead of text.")
+def stop(as_json: bool) -> int:  # noqa: FBT001
+    """Stop it. Its units, and the calls on them, go on; the next hero_proc finds them again."""
+    places = find_places()
+    found = _ping(places)
+    if not found:
+        return _show({"stopped": False}, "no hero_proc runs", as_json=as_json)
+    HeroClient(str(places.socket("hero_proc"))).call("system.shutdown", {"keep_children": True})
+    until = time.monotonic() + _END_WITHIN_S
+    while _lives(found):
+        if time.monotonic() >= until:
+            raise DaemonError(f"cannot stop hero_proc: pid {found['pid']} still lives after {_END_WITHIN_S:g} s")
+        time.sleep(_LOOK_AGAIN_S)
+    return _show({"stopped": True} | found, "hero_proc stopped; its units go on running", as_json=as_json)
+
+
+@hero_proc.command("status")
+@click.option("--json", "as_json", is_flag=True, help="Print data instead of text.")
+def daemon_status(as_json: bool) -> int:  # noqa: FBT001
+    """Say whether it answers. Exits 5 when not."""
+    places = find_places()
+    socket = places.socket("hero_proc")
+    found = _ping(places)
+    if not found:
+        _show({"running": False, "socket": str(socket)}, f"no hero_proc answers on {socket}", as_json=as_json)
+        return 5
+    text = f"hero_proc {found['version']} ({found.get('kind', 'hero_proc')}), pid {found['pid']}, socket {socket}"
+    return _show({"running": True, "socket": str(socket)} | found, text, as_json=as_json)
+
+
+@click.command()
+@click.option("--socket", default=None, metavar="PATH", help="hero_proc's socket, where it is not in its place.")
+def plane(socket: str | None) -> int:
+    """Run the control plane in the foreground. Kill it whenever you like."""
+    from hero_livekit_units.plane.server import serve  # noqa: PLC0415
+
+    return serve(find_places(), hero_proc_socket=socket)
+
+
+def _command(places: Places) -> list[str]:
+    module = "hero_livekit_units.embedded"
+    socket, state = str(places.socket("hero_proc")), str(places.hero_proc)
+    return [sys.executable, "-m", module, "--socket", socket, "--state", state]
+
+
+def _ping(places: Places) -> dict[str, Any] | None:
+    try:
+        return dict(HeroClient(str(places.socket("hero_proc"))).call("system.ping", deadline_s=2.0))
+    except RegistryUnavailable:
+        return None
+
+
+def _lives(found: dict[str, Any]) -> bool:
+    from hero_livekit_units.model.observed import ProcessId  # noqa: PLC0415
+    from hero_livekit_units.observe.kernel import is_alive, see_process  # noqa: PLC0415
+
+    if found.get("pid_start"):
+        return is_alive(ProcessId(found["pid"], found["pid_start"]))
+    return see_process(found["pid"]) is not None
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it ended without a word"
+
+
+def _show(data: dict[str, Any], text: str, *, as_json: bool) -> int:
+    click.echo(json.dumps(data, indent=2) if as_json else text)
+    return 0

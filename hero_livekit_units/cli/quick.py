@@ -1,0 +1,45 @@
+"""`hlu status` by way of a running control plane, which looks at the world for us with everything already loaded.
+
+Asking takes a fifth of the time of loading all that looking needs. Nothing is lost by it: the control plane keeps no
+state, each answer is a fresh look. Where none answers in time, the caller looks itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from hero_livekit_units.cli.render import status_text
+from hero_livekit_units.errors import RegistryError
+from hero_livekit_units.herosocket.address import socket_path
+from hero_livekit_units.herosocket.client import HeroClient
+
+TYPE_CHECKING = False  # see render
+if TYPE_CHECKING:
+    from typing import Any
+
+_DEADLINE_S = 2.0  # a look takes a second at most; a control plane that takes longer is no help
+
+EXIT_OK = 0
+EXIT_DRIFT = 3
+EXIT_NO_SUPERVISOR = 5
+
+
+def status(*, as_json: bool) -> int | None:
+    """Print the status and return the exit code, or None where no control plane answers."""
+    client = HeroClient(socket_path("hero_livekit", os.environ), deadline_s=_DEADLINE_S)
+    try:
+        report = client.call("livekitservice.status")
+    except RegistryError:
+        return None
+    return show_status(report, as_json=as_json)
+
+
+def show_status(report: dict[str, Any], *, as_json: bool) -> int:
+    """Print a status report; 0 when all is healthy, 5 when the supervisor is silent, else 3."""
+    text = json.dumps(report, indent=2) if as_json else status_text(report)
+    sys.stdout.write(text + "\n")
+    if report["supervisor"]["verdict"] != "healthy":
+        return EXIT_NO_SUPERVISOR
+    return EXIT_OK if all(unit["verdict"] == "healthy" for unit in report["units"]) else EXIT_DRIFT

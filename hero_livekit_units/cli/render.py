@@ -1,0 +1,97 @@
+"""Plain data as text for a person. Pure, and free of imports: `hlu status` waits for it."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # typing itself would be the slowest import of `hlu status`
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+_MARKS = {"healthy": "●", "starting": "◐", "unhealthy": "✗", "stopped": "○", "foreign": "!", "unknown": "?"}
+
+
+def status_text(status: dict[str, Any]) -> str:
+    """The status report as text: a line for each unit, then who is the supervisor and where to join."""
+    rows = [("", "UNIT", "RELEASE", "VERDICT", "PID", "UP", "CALLS", "WHY")]
+    for unit in status["units"]:
+        pid = str(unit["pid"]) if unit["pid"] else "-"
+        up = duration(unit["age_s"]) if unit["age_s"] is not None else "-"
+        release = unit["release"] or unit["wanted_release"]
+        mark = _MARKS.get(unit["verdict"], "?")
+        rows.append((mark, unit["instance"], release, unit["verdict"], pid, up, _calls(unit["calls"]), unit["because"]))
+    supervisor = status["supervisor"]
+    who = f"{supervisor['kind']} {supervisor['version']}, pid {supervisor['pid']}" if supervisor["pid"] else "none"
+    lines = [*table(rows), ""]
+    lines.append(f"supervisor  {supervisor['verdict']}: {who} ({supervisor['says']})")
+    if supervisor["verdict"] != "healthy":
+        lines.append("            start one with `hlu hero-proc start`; running calls do not need it")
+    lines.append(f"join        {status['join_url']}")
+    lines.append(f"seen by     {status['looked_by']}, in {status['took_ms']:.1f} ms")
+    return "\n".join(lines)
+
+
+def plan_text(plan: dict[str, Any]) -> str:
+    """A plan as text: what would be done, to whom, and what was refused."""
+    lines = []
+    for at, step in enumerate(plan["steps"], 1):
+        lines.append(f"{at}. {step['step']} {step['instance']}")
+        lines.append(f"   because: {step['because']}")
+        lines.append(f"   calls:   {step['effect']}")
+    lines += _refused(plan)
+    return "\n".join(lines) if lines else "nothing has to change"
+
+
+def receipt_text(receipt: dict[str, Any]) -> str:
+    """A receipt as text: what was done, what was not and why, and what lives now."""
+    lines = [
+        f"done     {did['step']['step']} {did['step']['instance']}: {did['outcome']} ({did['took_ms'] / 1000:.2f} s)"
+        for did in receipt["done"]
+    ]
+    lines += _refused(receipt)
+    for state in receipt["after"]:
+        process = state["process"]
+        pid = f", pid {process['pid']}" if process else ""
+        lines.append(f"now      {state['instance']}: {state['verdict']}{pid}")
+    if not receipt["changed"]:
+        lines.append(f"nothing was changed ({receipt['took_ms']:.1f} ms)")
+    return "\n".join(lines)
+
+
+def units_text(units: list[dict[str, Any]]) -> str:
+    """The catalog as text."""
+    rows = [("UNIT", "RELEASE", "DIGEST", "SUMMARY")]
+    rows += [(unit["name"], unit["release"], unit["digest"], unit["summary"]) for unit in units]
+    return "\n".join(table(rows))
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows of cells as lines with aligned columns."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def duration(seconds: float) -> str:
+    """A time span in its two largest units, such as `3 h 5 min`."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def _calls(calls: dict[str, Any] | None) -> str:
+    if calls is None:
+        return "-"
+    return "unknown" if calls["people"] is None else f"{calls['people']} in {calls['rooms']}"
+
+
+def _refused(outcome: dict[str, Any]) -> list[str]:
+    lines = []
+    for refusal in outcome["refusals"]:
+        lines.append(f"refused  {refusal['instance']}: {refusal['because']}")
+        lines.append(f"         possible when {refusal['possible_when']}")
+    lines += [f"note     {note['instance']}: {note['text']}" for note in outcome["notes"]]
+    return lines

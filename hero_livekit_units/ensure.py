@@ -1,0 +1,106 @@
+"""`ensure`: observe, plan, execute, until the plan is empty. Safe to repeat, after a crash at any point."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from hero_livekit_units.errors import RegistryError
+from hero_livekit_units.execute.executor import Executor, Progress, Silent
+from hero_livekit_units.execute.lock import acting_lock
+from hero_livekit_units.model.plan import Goal, Plan
+from hero_livekit_units.model.receipt import InstanceState, Receipt, StepDone
+from hero_livekit_units.plan.planner import plan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from hero_livekit_units.model.launch import LaunchSpec
+    from hero_livekit_units.model.observed import Observed
+    from hero_livekit_units.observe.observer import Observer
+    from hero_livekit_units.registry.port import Registry
+
+_ROUNDS = 5  # each round does all that its plan says; a world that still differs then is changed by somebody else
+_LOCK_WAIT_S = 60.0
+
+
+def ensure(
+    specs: Sequence[LaunchSpec],
+    *,
+    registry: Registry,
+    observer: Observer,
+    home: Path,
+    goal: Goal = Goal.RUN,
+    allow_drop: bool = False,
+    progress: Progress | None = None,
+) -> Receipt:
+    """Bring the instances to the goal, or say why not.
+
+    The first look takes no lock and writes nothing: when nothing has to change, that is all that happens.
+
+    Raises:
+        StepFailed, StepTimedOut, RegistryError: a step did not reach its end; calling again goes on from there.
+    """
+    began = time.monotonic()
+    first = observer.observe(specs, with_files=goal is not Goal.STOP)
+    wanted = plan(first, goal, allow_drop=allow_drop)
+    done: list[StepDone] = []
+    last, looks = first, 1
+    if wanted.steps:
+        executor = Executor(registry, observer.observe, progress or Silent())
+        by_name = {spec.instance: spec for spec in specs}
+        with acting_lock(home, timeout_s=_LOCK_WAIT_S):
+            for _ in range(_ROUNDS):
+                looks += 1
+                # Whoever held the lock before us may have done it all.
+                last = observer.observe(specs, with_files=goal is not Goal.STOP)
+                wanted = plan(last, goal, allow_drop=allow_drop)
+                if not wanted.steps:
+                    break
+                done += [executor.do(step, by_name[step.instance]) for step in wanted.steps]
+    receipt = _receipt(wanted, done, first, last, looks, (time.monotonic() - began) * 1000)
+    if done:
+        _record(registry, receipt)
+    return receipt
+
+
+def _receipt(
+    wanted: Plan, done: Sequence[StepDone], first: Observed, last: Observed, looks: int, took_ms: float
+) -> Receipt:
+    return Receipt(
+        converged=wanted.converged,
+        changed=bool(done),
+        done=tuple(done),
+        refusals=wanted.refusals,
+        notes=wanted.notes,
+        before=_states(first),
+        after=_states(last),
+        looks=looks,
+        took_ms=took_ms,
+    )
+
+
+def _states(observed: Observed) -> tuple[InstanceState, ...]:
+    return tuple(
+        InstanceState(
+            instance=seen.spec.instance,
+            verdict=seen.verdict,
+            release=seen.process.release if seen.process else "",
+            process=seen.process.id if seen.process else None,
+            people=seen.calls.people if seen.calls else None,
+        )
+        for seen in observed.instances
+    )
+
+
+def _record(registry: Registry, receipt: Receipt) -> None:
+    import json  # noqa: PLC0415  a no-op ensure records nothing
+
+    from hero_livekit_units.model.plain import plain  # noqa: PLC0415
+
+    try:
+        registry.record("hero_livekit.ensure", json.dumps(plain(receipt)))
+    except RegistryError:
+        # The history is a convenience: what was done is done, and the caller holds the receipt.
+        return

@@ -1,0 +1,204 @@
+"""Every exception of the package.
+
+The text of an error is one sentence in lower case, "cannot <verb> <thing>: <cause>"; what the user can do about it is
+its `hint`. Errors of the libraries underneath never leave the package: they are chained as `__cause__`.
+
+    UnitsError                      .hint .retryable
+    ├─ DefinitionInvalid            .issues       every issue of every file at once
+    ├─ CatalogError
+    │  ├─ UnknownUnit               .name .near
+    │  ├─ UnknownRelease            .unit .release
+    │  └─ DuplicateRelease          .unit .release .files
+    ├─ PlanRefused                  .refusals
+    ├─ ProvisionFailed              .reasons      one for each road that was tried
+    ├─ RegistryError                .method
+    │  ├─ RegistryUnavailable       no socket, refused, deadline passed (retryable)
+    │  ├─ RegistryProtocolError     garbage, wrong id, short answer
+    │  └─ RegistryRefused           .code .data
+    │     └─ EntryNotFound
+    ├─ StepFailed                   .step
+    │  └─ StepTimedOut
+    └─ DaemonError
+       ├─ SocketBusy                .pid
+       ├─ StateFileInvalid
+       └─ StateFileNewer
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class UnitsError(Exception):
+    """Base of all errors that this package raises on purpose.
+
+    Attributes:
+        hint: what the user can do, one sentence, or "" where nothing is known to help.
+        retryable: whether the same call may succeed later without any change.
+    """
+
+    retryable = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class Issue:
+    """One fault in a text that a person wrote: where it is, what it is and how to mend it.
+
+    Attributes:
+        file: the path as the user gave it.
+        line: 1-based line, 0 when the fault is the absence of something in the whole file.
+        column: 1-based column, 0 likewise.
+        path: the key, dotted, such as `run.argv`.
+        text: what is wrong.
+        hint: how to mend it, or "".
+    """
+
+    __slots__ = ("column", "file", "hint", "line", "path", "text")
+
+    def __init__(self, file: str, line: int, column: int, path: str, text: str, hint: str = "") -> None:
+        self.file = file
+        self.line = line
+        self.column = column
+        self.path = path
+        self.text = text
+        self.hint = hint
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        key = f"{self.path}: " if self.path else ""
+        advice = f" ({self.hint})" if self.hint else ""
+        return f"{where}: {key}{self.text}{advice}"
+
+    def __repr__(self) -> str:
+        return f"Issue({str(self)!r})"
+
+
+class DefinitionInvalid(UnitsError):
+    """One or more files are not what they should be; `issues` lists all of it, in the order of the text."""
+
+    def __init__(self, issues: Sequence[Issue]) -> None:
+        count = f"{len(issues)} issue" + ("s" if len(issues) != 1 else "")
+        super().__init__(f"cannot load definitions: {count}\n" + "\n".join(f"  {issue}" for issue in issues))
+        self.issues = tuple(issues)
+
+
+class CatalogError(UnitsError):
+    """The definitions are valid one by one, but what was asked of them together is not there."""
+
+
+class UnknownUnit(CatalogError):
+    """No definition has this name."""
+
+    def __init__(self, name: str, near: str = "") -> None:
+        super().__init__(f"cannot find unit {name!r}", hint=f"did you mean {near!r}?" if near else "")
+        self.name = name
+        self.near = near
+
+
+class UnknownRelease(CatalogError):
+    """The unit exists, this release of it does not."""
+
+    def __init__(self, unit: str, release: str, known: Sequence[str]) -> None:
+        super().__init__(f"cannot find release {release!r} of {unit}", hint=f"known releases: {', '.join(known)}")
+        self.unit = unit
+        self.release = release
+
+
+class DuplicateRelease(CatalogError):
+    """Two files define the same release."""
+
+    def __init__(self, unit: str, release: str, files: Sequence[str]) -> None:
+        super().__init__(
+            f"cannot load {unit} {release}: it is defined in {' and in '.join(files)}",
+            hint="a release has one file; give a changed definition the next revision",
+        )
+        self.unit = unit
+        self.release = release
+        self.files = tuple(files)
+
+
+class PlanRefused(UnitsError):
+    """The desired state cannot be reached without harm that nobody asked for; `refusals` says what is in the way."""
+
+    def __init__(self, refusals: Sequence[str], *, hint: str = "") -> None:
+        super().__init__("cannot reach the desired state: " + "; ".join(refusals), hint=hint)
+        self.refusals = tuple(refusals)
+
+
+class ProvisionFailed(UnitsError):
+    """A program could not be had by any road; `reasons` has one entry for each, in the order tried."""
+
+    def __init__(self, program: str, reasons: Sequence[tuple[str, str]], *, hint: str = "") -> None:
+        listed = "\n".join(f"  {road}: {reason}" for road, reason in reasons)
+        super().__init__(f"cannot provision {program}:\n{listed}", hint=hint)
+        self.program = program
+        self.reasons = tuple(reasons)
+
+
+class RegistryError(UnitsError):
+    """The supervisor could not be asked, or said no."""
+
+    def __init__(self, method: str, cause: str, *, hint: str = "") -> None:
+        super().__init__(f"cannot call {method}: {cause}", hint=hint)
+        self.method = method
+
+
+class RegistryUnavailable(RegistryError):
+    """No socket, connection refused, or the deadline passed: nothing is known about what the supervisor holds."""
+
+    retryable = True
+
+
+class RegistryProtocolError(RegistryError):
+    """The peer answered, but not in the protocol."""
+
+
+class RegistryRefused(RegistryError):
+    """The supervisor answered with an error of its own; `code` and `data` are as it sent them."""
+
+    def __init__(self, method: str, cause: str, *, code: int, data: Any = None, hint: str = "") -> None:
+        super().__init__(method, cause, hint=hint)
+        self.code = code
+        self.data = data
+
+
+class EntryNotFound(RegistryRefused):
+    """The supervisor does not know this name."""
+
+
+class StepFailed(UnitsError):
+    """A step of a plan did not reach its end."""
+
+    def __init__(self, step: str, cause: str, *, hint: str = "") -> None:
+        super().__init__(f"cannot {step}: {cause}", hint=hint)
+        self.step = step
+
+
+class StepTimedOut(StepFailed):
+    """The step acted, but what it was to bring about did not show in time."""
+
+
+class DaemonError(UnitsError):
+    """One of our daemons cannot start or go on."""
+
+
+class SocketBusy(DaemonError):
+    """Another daemon owns the socket; `pid` is its process, 0 where it could not be told."""
+
+    def __init__(self, message: str, *, pid: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.pid = pid
+
+
+class StateFileInvalid(DaemonError):
+    """The database of a daemon is not a database, or not ours."""
+
+
+class StateFileNewer(DaemonError):
+    """The database was written by a newer version of the package; going on would lose what it holds."""

@@ -1,0 +1,33 @@
+"""Writes files so that a reader, a crash or a full disk never meets a half-written one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from hero_livekit_units.errors import StepFailed
+
+
+def write_atomically(path: Path, text: str, mode: int) -> None:
+    """Replace a file as a whole; its folder is made, for the owner alone, where it is missing.
+
+    Raises:
+        StepFailed: nothing was changed; the error says why, such as a full disk.
+    """
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # mkstemp opens with 0600, so a secret is never readable by others, not even for a moment.
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        hint = "make room on that disk" if error.errno in {28, 122} else ""
+        raise StepFailed(f"write {path}", f"{error.strerror}; the old file is as it was", hint=hint) from error

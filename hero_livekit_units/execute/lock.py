@@ -1,0 +1,52 @@
+"""One at a time acts on a media group. The kernel releases the lock when its holder dies, however it dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hero_livekit_units.errors import StepTimedOut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LOOK_AGAIN_S = 0.02
+
+
+@contextmanager
+def acting_lock(home: Path, *, timeout_s: float) -> Iterator[None]:
+    """Hold the lock of the group whose files lie in `home`.
+
+    Raises:
+        StepTimedOut: somebody else held it all the time; the error names the pid.
+    """
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    until = time.monotonic() + timeout_s
+    descriptor = os.open(home / ".acting.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        while not _try(descriptor):
+            if time.monotonic() >= until:
+                holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+                raise StepTimedOut(
+                    "act on the media group",
+                    f"pid {holder or 'unknown'} is acting on it for more than {timeout_s:g} s",
+                    hint="wait for it, or look what that process does",
+                )
+            time.sleep(_LOOK_AGAIN_S)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,23 @@
+"""Where the Hero sockets are, by the environment. Free of imports: it is on the path of every `hlu status`."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # typing is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def path_root(environment: Mapping[str, str]) -> str:
+    """The Hero root folder: PATH_ROOT, else `~/hero`."""
+    return environment.get("PATH_ROOT") or f"{environment.get('HOME') or '/root'}/hero"
+
+
+def sockets_folder(environment: Mapping[str, str]) -> str:
+    """The folder of all Hero sockets: PATH_SOCKET, HERO_SOCKET_DIR (its older name), else `var/sockets` of the root."""
+    named = environment.get("PATH_SOCKET") or environment.get("HERO_SOCKET_DIR")
+    return named or f"{path_root(environment)}/var/sockets"
+
+
+def socket_path(service: str, environment: Mapping[str, str]) -> str:
+    """The socket of a Hero service."""
+    return f"{sockets_folder(environment)}/{service}/rpc.sock"

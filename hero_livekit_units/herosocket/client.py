@@ -1,0 +1,144 @@
+"""JSON-RPC over HTTP/1.1 on a Unix socket: the client that everything of ours uses.
+
+It is written on `socket` alone, as it is on the path of every `hlu status`: importing http.client costs more time than
+the whole question. Each call has one deadline for all of it.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from hero_livekit_units.errors import EntryNotFound, RegistryProtocolError, RegistryRefused, RegistryUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_NOT_FOUND = -32000
+_LARGEST_ANSWER = 64 * 1024 * 1024
+
+
+class HeroClient:
+    """Calls the methods of one Hero service. Holds no connection between calls, so it never knows a stale one."""
+
+    def __init__(self, path: str, *, deadline_s: float = 5.0) -> None:
+        self.path = path
+        self._deadline_s = deadline_s
+
+    def call(self, method: str, params: dict[str, Any] | None = None, *, deadline_s: float | None = None) -> Any:
+        """Call one method and return its result.
+
+        Raises:
+            RegistryUnavailable: nobody listens, or the deadline passed.
+            RegistryProtocolError: the answer is not JSON-RPC.
+            RegistryRefused: the service answered with an error; EntryNotFound where it does not know the name.
+        """
+        (answer,) = self.batch([(method, params)], deadline_s=deadline_s)
+        if isinstance(answer, RegistryRefused):
+            raise answer
+        return answer
+
+    def batch(
+        self, calls: Sequence[tuple[str, dict[str, Any] | None]], *, deadline_s: float | None = None
+    ) -> list[Any]:
+        """Call several methods in one round trip; each result is the method's, or the RegistryRefused that it met.
+
+        Raises:
+            RegistryUnavailable, RegistryProtocolError: as for `call`.
+        """
+        names = ", ".join(dict.fromkeys(method for method, _ in calls))
+        requests = [
+            {"jsonrpc": "2.0", "id": at, "method": method, "params": params or {}}
+            for at, (method, params) in enumerate(calls)
+        ]
+        body = json.dumps(requests if len(requests) > 1 else requests[0]).encode()
+        status, answer = self._exchange(names, body, self._deadline_s if deadline_s is None else deadline_s)
+        if status != 200:
+            raise RegistryProtocolError(names, f"{self.path} answered HTTP {status}")
+        try:
+            decoded = json.loads(answer)
+        except ValueError as error:
+            raise RegistryProtocolError(names, f"{self.path} answered what is not JSON") from error
+        answers = decoded if isinstance(decoded, list) else [decoded]
+        by_id = {item.get("id"): item for item in answers if isinstance(item, dict)}
+        # An error about the request as a whole carries no id.
+        alone = by_id.get(None)
+        return [_result(method, by_id.get(at, alone)) for at, (method, _) in enumerate(calls)]
+
+    def _exchange(self, names: str, body: bytes, deadline_s: float) -> tuple[int, bytes]:
+        until = time.monotonic() + deadline_s
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(deadline_s)
+                connection.connect(self.path)
+                connection.sendall(
+                    b"POST /rpc HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+                    b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+                )
+                return _read(connection, until)
+        except TimeoutError as error:
+            raise RegistryUnavailable(
+                names, f"{self.path} did not answer within {deadline_s:g} s", hint="is the service stuck or stopped?"
+            ) from error
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise RegistryUnavailable(names, f"nobody listens on {self.path}") from error
+        except OSError as error:
+            raise RegistryUnavailable(names, f"{self.path}: {error.strerror or error}") from error
+        except ValueError as error:
+            raise RegistryProtocolError(names, f"{self.path}: {error}") from error
+
+
+def _read(connection: socket.socket, until: float) -> tuple[int, bytes]:
+    """Status and body of one answer, which ends by its content-length (the connection closes after it)."""
+    buffer = bytearray()
+    length: int | None = None
+    head = -1
+    while length is None or len(buffer) < head + length:
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection.settimeout(left)
+        piece = connection.recv(65536)
+        if not piece:
+            raise ValueError("the answer ends early")
+        buffer += piece
+        if length is None and (end := buffer.find(b"\r\n\r\n")) >= 0:
+            head = end + 4
+            length = _content_length(bytes(buffer[:end]))
+        if len(buffer) > _LARGEST_ANSWER:
+            raise ValueError("the answer is too large")
+    status = bytes(buffer[:head]).split(None, 2)[1]
+    return int(status), bytes(buffer[head : head + length])
+
+
+def _content_length(head: bytes) -> int:
+    first, *lines = head.split(b"\r\n")
+    if not first.startswith(b"HTTP/1.1 "):
+        raise ValueError("the answer is not HTTP/1.1")
+    for line in lines:
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"content-length":
+            return int(value)
+        if name.strip().lower() == b"transfer-encoding":
+            raise ValueError("the answer is chunked")
+    return 0
+
+
+def _result(method: str, answer: Any) -> Any:
+    if not isinstance(answer, dict) or ("result" in answer) == ("error" in answer):
+        return _garbage(method)
+    if "result" in answer:
+        return answer["result"]
+    error = answer["error"]
+    if not isinstance(error, dict) or not isinstance(error.get("code"), int):
+        return _garbage(method)
+    data = error.get("data")
+    hint = data.get("hint", "") if isinstance(data, dict) else ""
+    kind = EntryNotFound if error["code"] == _NOT_FOUND else RegistryRefused
+    return kind(method, str(error.get("message", "")), code=error["code"], data=data, hint=hint)
+
+
+def _garbage(method: str) -> Any:
+    raise RegistryProtocolError(method, "the answer is not JSON-RPC 2.0")

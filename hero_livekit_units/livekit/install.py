@@ -1,0 +1,60 @@
+"""Puts every program that the desired state needs where its launch looks for it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hero_livekit_units.definitions.settings import program_path
+from hero_livekit_units.errors import UnitsError
+from hero_livekit_units.livekit.progress import SILENT, Reporter
+from hero_livekit_units.livekit.provision import provision
+
+if TYPE_CHECKING:
+    from hero_livekit_units.definitions.catalog import Catalog
+    from hero_livekit_units.livekit.roads import Provisioned
+    from hero_livekit_units.model.settings import Settings
+
+
+def install(
+    catalog: Catalog,
+    settings: Settings,
+    home: Path,
+    *,
+    named: Path | None = None,
+    reporter: Reporter = SILENT,
+) -> tuple[Provisioned, ...]:
+    """Provision the wanted release of livekit-server; the other units are part of this package. Safe to repeat.
+
+    A program that the user names or has on PATH is linked to, so that a launch is the same whichever road it came.
+
+    Raises:
+        ProvisionFailed: no road leads to a program.
+        UnitsError: the folder cannot be written.
+    """
+    definition = catalog.find("livekit-server", settings.livekit.release)
+    found = provision(
+        definition.binary,
+        definition.unit.version,
+        home / "bin",
+        named=named,
+        reporter=reporter,
+        flag="--livekit-server PATH",
+    )
+    _link(Path(program_path(definition, str(home))), found.path)
+    return (found,)
+
+
+def _link(place: Path, program: Path) -> None:
+    if place == program or (place.is_symlink() and place.readlink() == program):
+        return
+    fresh = place.with_name(f".{place.name}.{os.getpid()}")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(program)
+        fresh.replace(place)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise UnitsError(f"cannot link {place} to {program}: {error.strerror}") from error

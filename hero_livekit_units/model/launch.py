@@ -1,0 +1,101 @@
+"""A definition with every parameter filled in: exactly what a supervisor runs and an observer looks for."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from hero_livekit_units.model.unit import CallSource, ProbeKind, ProbeLevel, Protocol, RestartSection, StopSection
+
+
+def instance_name(unit: str, slot: str) -> str:
+    """Name of an instance: `name@slot`, or `name` for a unit without slots."""
+    return f"{unit}@{slot}" if slot else unit
+
+
+@frozen
+class LaunchFile:
+    """A file to write before the start. `template` still holds `${secret.NAME}`: secrets never enter a LaunchSpec."""
+
+    path: str
+    mode: int
+    template: str
+
+
+@frozen
+class Port:
+    """A port of an instance; `bind` is an address or `*`."""
+
+    name: str
+    number: int
+    protocol: Protocol
+    bind: str
+
+    @property
+    def connect_host(self) -> str:
+        """Where a probe on the same host reaches it."""
+        return {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.bind, self.bind)
+
+
+@frozen
+class Probe:
+    """A probe of an instance, with its port resolved. Times are seconds."""
+
+    name: str
+    kind: ProbeKind
+    level: ProbeLevel
+    port: Port
+    path: str
+    expect_status: int
+    interval_s: float
+    timeout_s: float
+    failures: int
+
+
+@frozen
+class LaunchSpec:
+    """How one instance runs.
+
+    digest: of the whole definition. launch_digest: of the part that needs a restart to take effect; the process
+    carries it in its environment, so that the running process itself says which launch it is.
+    """
+
+    unit: str
+    release: str
+    slot: str
+    carries_calls: bool
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    folder: str
+    files: tuple[LaunchFile, ...]
+    ports: tuple[Port, ...]
+    probes: tuple[Probe, ...]
+    calls: tuple[tuple[CallSource, Port], ...]
+    stop: StopSection
+    restart: RestartSection
+    replaces: tuple[str, ...]
+    digest: str
+    launch_digest: str
+
+    @property
+    def instance(self) -> str:
+        """`name@slot`, or `name` for a unit without slots."""
+        return instance_name(self.unit, self.slot)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the process is started with: the definition's variables and the marks by which it is known."""
+        marks = {
+            "HLU_UNIT": self.unit,
+            "HLU_RELEASE": self.release,
+            "HLU_DIGEST": self.launch_digest,
+            "HLU_SLOT": self.slot,
+        }
+        return dict(self.env) | marks
+
+    def port(self, name: str) -> Port:
+        """The port of this name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return {port.name: port for port in self.ports}[name]

@@ -1,0 +1,189 @@
+"""What was seen of the world: one value for each witness, and the verdict with its evidence.
+
+Every witness can fail to look. That is a value of its own (`None` or `UNKNOWN`), never a "no".
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from attrs import frozen
+
+from hero_livekit_units.model.launch import LaunchSpec, Port, Probe
+
+
+class Verdict(StrEnum):
+    """What we conclude about an instance.
+
+    healthy: alive, owns its ports, ready. starting: alive, not ready yet, still within its time. unhealthy: alive but
+    not ready, or between two lives. stopped: looked everywhere, it does not run. foreign: a process that is not ours
+    holds one of its ports. unknown: could not look.
+    """
+
+    HEALTHY = "healthy"
+    STARTING = "starting"
+    UNHEALTHY = "unhealthy"
+    STOPPED = "stopped"
+    FOREIGN = "foreign"
+    UNKNOWN = "unknown"
+
+
+class EntryState(StrEnum):
+    """The supervisor's word about an entry: `waiting` is between two lives (back-off), `failed` is given up."""
+
+    STOPPED = "stopped"
+    WAITING = "waiting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@frozen
+class ProcessId:
+    """Identity of a process: pid and start time, in clock ticks since boot (field 22 of /proc/PID/stat)."""
+
+    pid: int
+    start_time: int
+
+
+@frozen
+class Entry:
+    """An instance as the supervisor knows it.
+
+    digest, launch_digest: of the LaunchSpec that was registered. last_error: why the last life ended, "" if nothing is
+    known. log_file: absolute path, "" where the supervisor does not say.
+    """
+
+    instance: str
+    wanted: bool
+    state: EntryState
+    process: ProcessId | None
+    digest: str
+    launch_digest: str
+    restarts: int = 0
+    last_error: str = ""
+    log_file: str = ""
+
+
+@frozen
+class SupervisorSeen:
+    """The supervisor: `verdict` is healthy when it answered, unknown when it did not; `says` is why."""
+
+    kind: str
+    version: str
+    process: ProcessId | None
+    verdict: Verdict
+    says: str
+    socket: str
+
+
+@frozen
+class ProcessSeen:
+    """The kernel's word about a process.
+
+    suspended: stopped by a signal or a debugger. age_s: seconds since its start. unit, slot, release, launch_digest:
+    the marks in its environment, "" where there are none or they cannot be read.
+    """
+
+    id: ProcessId
+    suspended: bool
+    age_s: float
+    command: str
+    unit: str = ""
+    slot: str = ""
+    release: str = ""
+    launch_digest: str = ""
+
+
+@frozen
+class PortSeen:
+    """Who holds a port. `looked` is false where the kernel would not tell; `owner` is None when nobody holds it.
+
+    `owner_pid` is 0 for a holder whose process cannot be seen (another user's); `owner_command` describes it.
+    """
+
+    port: Port
+    looked: bool
+    held: bool
+    owner_pid: int = 0
+    owner_command: str = ""
+
+
+@frozen
+class ProbeSeen:
+    """The answer to a probe: `ok` is None when it could not be asked."""
+
+    probe: Probe
+    ok: bool | None
+    says: str
+    took_ms: float
+
+
+@frozen
+class CallsSeen:
+    """Rooms and people, or None where the count could not be had; `source` says where from, or why not."""
+
+    rooms: int | None
+    people: int | None
+    source: str
+
+
+@frozen
+class Evidence:
+    """One thing that was seen: which witness said what, whether it speaks for the instance, how long looking took."""
+
+    witness: str
+    says: str
+    speaks_for: bool | None
+    took_ms: float
+
+
+@frozen
+class InstanceSeen:
+    """Everything seen of one instance, and what follows.
+
+    entry: None when the supervisor does not know it or could not be asked (`registry_looked` tells which).
+    files_differ: paths that are missing or not as they should be, None when that could not be told.
+    program_missing: the path of the program when it is not there, else "".
+    """
+
+    spec: LaunchSpec
+    registry_looked: bool
+    entry: Entry | None
+    process: ProcessSeen | None
+    ports: tuple[PortSeen, ...]
+    probes: tuple[ProbeSeen, ...]
+    calls: CallsSeen | None
+    files_differ: tuple[str, ...] | None
+    program_missing: str
+    verdict: Verdict
+    because: str
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def owned(self) -> bool:
+        """Whether the supervisor holds the very process that we see."""
+        return (
+            self.entry is not None
+            and self.process is not None
+            and self.entry.process == self.process.id
+            and self.entry.state is EntryState.RUNNING
+        )
+
+
+@frozen
+class Observed:
+    """The world at one moment, instance by instance in the order of the desired state."""
+
+    supervisor: SupervisorSeen
+    instances: tuple[InstanceSeen, ...]
+    took_ms: float
+
+    def instance(self, name: str) -> InstanceSeen:
+        """The instance of this name.
+
+        Raises:
+            KeyError: it was not looked at.
+        """
+        return {seen.spec.instance: seen for seen in self.instances}[name]

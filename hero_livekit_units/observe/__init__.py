@@ -1,0 +1,10 @@
+"""What is really there: the world as values, each verdict with its evidence.
+
+    kernel   processes by /proc            ┐
+    ports    who holds a port              │
+    probes   what the program itself says  ├──▶ observer (asks all, one deadline) ──▶ verdict (pure) ──▶ Observed
+    files    what lies in the folders      │
+    registry the supervisor's word         ┘
+
+Nothing here changes anything.
+"""

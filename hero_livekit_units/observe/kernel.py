@@ -1,0 +1,100 @@
+"""The kernel's word about processes, read from /proc. Identity is pid and start time; a name is never asked."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from hero_livekit_units.model.observed import ProcessId, ProcessSeen
+
+_DEAD = {"Z", "X", "x"}  # a zombie has ended; only its parent has not asked yet
+
+
+def see_process(pid: int) -> ProcessSeen | None:
+    """The process with this pid, or None when there is none alive."""
+    folder = Path("/proc", str(pid))
+    try:
+        # The name stands in parentheses and may hold anything, so the fields are counted from behind it (proc(5)).
+        fields = folder.joinpath("stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    state, start_time = fields[0], int(fields[19])
+    if state in _DEAD:
+        return None
+    marks = _marks(folder)
+    return ProcessSeen(
+        id=ProcessId(pid, start_time),
+        suspended=state in {"T", "t"},
+        age_s=max(0.0, _uptime_s() - start_time / _ticks_per_second()),
+        command=_command(folder),
+        unit=marks.get("HLU_UNIT", ""),
+        slot=marks.get("HLU_SLOT", ""),
+        release=marks.get("HLU_RELEASE", ""),
+        launch_digest=marks.get("HLU_DIGEST", ""),
+    )
+
+
+def is_alive(process: ProcessId) -> bool:
+    """Whether this very process still lives: same pid, same start."""
+    seen = see_process(process.pid)
+    return seen is not None and seen.id == process
+
+
+def socket_inodes(pid: int) -> frozenset[int] | None:
+    """Inodes of the sockets that a process has open, or None when they may not be seen."""
+    found = set()
+    try:
+        with os.scandir(f"/proc/{pid}/fd") as entries:
+            for entry in entries:
+                try:
+                    target = os.readlink(entry.path)  # noqa: PTH115  a Path for each of hundreds is slow
+                except FileNotFoundError:
+                    continue
+                if target.startswith("socket:["):
+                    found.add(int(target[8:-1]))
+    except (FileNotFoundError, ProcessLookupError):
+        return frozenset()
+    except PermissionError:
+        return None
+    return frozenset(found)
+
+
+def parent_chain(pid: int) -> tuple[tuple[int, str], ...]:
+    """(pid, command) of a process's parents, nearest first, without pid 1."""
+    chain: list[tuple[int, str]] = []
+    while True:
+        try:
+            fields = Path("/proc", str(pid), "stat").read_text(errors="replace").rpartition(")")[2].split()
+        except OSError:
+            return tuple(chain)
+        pid = int(fields[1])
+        if pid <= 1:
+            return tuple(chain)
+        chain.append((pid, _command(Path("/proc", str(pid)))))
+
+
+def _marks(folder: Path) -> dict[str, str]:
+    try:
+        environment = folder.joinpath("environ").read_bytes()
+    except OSError:
+        return {}
+    pairs = (item.partition(b"=") for item in environment.split(b"\0") if item.startswith(b"HLU_"))
+    return {name.decode(): value.decode(errors="replace") for name, _, value in pairs}
+
+
+def _command(folder: Path) -> str:
+    try:
+        words = folder.joinpath("cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    return b" ".join(words).decode(errors="replace").strip()
+
+
+def _uptime_s() -> float:
+    return float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+
+
+@cache
+def _ticks_per_second() -> int:
+    return os.sysconf("SC_CLK_TCK")

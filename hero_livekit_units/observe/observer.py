@@ -1,0 +1,220 @@
+"""Asks all witnesses, side by side and with one deadline for the whole, and puts their words together."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from hero_livekit_units.errors import RegistryError
+from hero_livekit_units.livekit.counting import count_calls
+from hero_livekit_units.livekit.keys import NAMES
+from hero_livekit_units.model.observed import (
+    CallsSeen,
+    Entry,
+    Evidence,
+    InstanceSeen,
+    Observed,
+    PortSeen,
+    ProbeSeen,
+    ProcessSeen,
+)
+from hero_livekit_units.observe import kernel, probes
+from hero_livekit_units.observe.files import files_that_differ
+from hero_livekit_units.observe.ports import holders, see_ports
+from hero_livekit_units.observe.verdict import conclude, foreign_holder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hero_livekit_units.model.launch import LaunchSpec
+    from hero_livekit_units.observe.ports import Holders
+    from hero_livekit_units.registry.port import Registry, Survey
+
+T = TypeVar("T")
+
+_THREADS = 16
+
+
+class Observer:
+    """Looks at instances. Keeps nothing from one look to the next but its threads."""
+
+    def __init__(self, registry: Registry, *, deadline_s: float = 1.0) -> None:
+        self._registry = registry
+        self._deadline_s = deadline_s
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="look")
+
+    def observe(self, specs: Sequence[LaunchSpec], *, with_files: bool = False) -> Observed:
+        """See the supervisor and every instance. Takes the deadline at most, plus what reading /proc takes.
+
+        Args:
+            specs: the instances to look at.
+            with_files: also compare the files on disk, which needs the secrets.
+        """
+        began = time.monotonic()
+        survey = self._registry.survey([spec.instance for spec in specs])
+        survey_ms = (time.monotonic() - began) * 1000
+        secrets = self._secrets(survey) if with_files else None
+        listing = holders()
+        looks = [self._look(spec, survey, listing) for spec in specs]
+        self._wait(looks, began)
+        seen = [self._conclude(look, survey, survey_ms, secrets) for look in looks]
+        return Observed(survey.supervisor, tuple(seen), (time.monotonic() - began) * 1000)
+
+    def _look(self, spec: LaunchSpec, survey: Survey, listing: Holders | None) -> _Look:
+        began = time.monotonic()
+        entry = survey.entries.get(spec.instance) if survey.entries is not None else None
+        process = kernel.see_process(entry.process.pid) if entry and entry.process else None
+        if entry and entry.process and process and process.id != entry.process:
+            process = None  # the pid was reused: the process that the supervisor remembers is gone
+        process_ms = (time.monotonic() - began) * 1000
+        ports = see_ports(spec.ports, listing, [process.id.pid] if process else [])
+        if process is None:
+            # The supervisor has lost it, or cannot be asked: whoever holds its ports may carry its marks.
+            process = _by_marks(spec, ports)
+        ports_ms = (time.monotonic() - began) * 1000 - process_ms
+        look = _Look(spec, entry, process, process_ms, ports, ports_ms)
+        if process is None or foreign_holder(process, ports):
+            why = "not asked, as the port is not ours" if foreign_holder(process, ports) else "nobody is there"
+            look.probes = [probes.not_asked(probe, why) for probe in spec.probes]
+            return look
+        look.probe_futures = [self._pool.submit(probes.ask, probe) for probe in spec.probes]
+        if spec.calls:
+            look.calls_future = self._pool.submit(count_calls, spec.calls, self._deadline_s)
+        return look
+
+    def _wait(self, looks: Sequence[_Look], began: float) -> None:
+        pending: list[Future[object]] = [future for look in looks for future in look.futures()]
+        wait(pending, timeout=max(0.0, self._deadline_s - (time.monotonic() - began)))
+        for look in looks:
+            if look.probe_futures:
+                look.probes = [
+                    future.result() if future.done() else probes.unanswered(probe, self._deadline_s)
+                    for probe, future in zip(look.spec.probes, look.probe_futures, strict=True)
+                ]
+            if look.calls_future is not None:
+                late = CallsSeen(None, None, f"no answer within {self._deadline_s:g} s")
+                look.calls = look.calls_future.result() if look.calls_future.done() else late
+            elif look.spec.carries_calls:
+                look.calls = CallsSeen(None, None, "not asked")
+
+    def _secrets(self, survey: Survey) -> dict[str, str] | None:
+        if survey.entries is None:
+            return None
+        try:
+            return self._registry.secrets(NAMES)
+        except RegistryError:
+            return None
+
+    def _conclude(self, look: _Look, survey: Survey, survey_ms: float, secrets: dict[str, str] | None) -> InstanceSeen:
+        registry_looked = survey.entries is not None
+        verdict, because = conclude(
+            look.spec,
+            registry_looked=registry_looked,
+            entry=look.entry,
+            process=look.process,
+            ports=look.ports,
+            probes=look.probes,
+        )
+        program = look.spec.argv[0]
+        return InstanceSeen(
+            spec=look.spec,
+            registry_looked=registry_looked,
+            entry=look.entry,
+            process=look.process,
+            ports=look.ports,
+            probes=tuple(look.probes),
+            calls=look.calls,
+            files_differ=files_that_differ(look.spec, secrets),
+            program_missing="" if Path(program).exists() else program,
+            verdict=verdict,
+            because=because,
+            evidence=look.evidence(survey, survey_ms),
+        )
+
+
+class _Look:
+    """One instance while it is being looked at."""
+
+    def __init__(
+        self,
+        spec: LaunchSpec,
+        entry: Entry | None,
+        process: ProcessSeen | None,
+        process_ms: float,
+        ports: tuple[PortSeen, ...],
+        ports_ms: float,
+    ) -> None:
+        self.spec = spec
+        self.entry = entry
+        self.process = process
+        self.process_ms = process_ms
+        self.ports = ports
+        self.ports_ms = ports_ms
+        self.probes: list[ProbeSeen] = []
+        self.probe_futures: list[Future[ProbeSeen]] = []
+        self.calls: CallsSeen | None = None
+        self.calls_future: Future[CallsSeen] | None = None
+
+    def futures(self) -> list[Future[object]]:
+        """Everything that is still being asked."""
+        calls = [self.calls_future] if self.calls_future is not None else []
+        return [*self.probe_futures, *calls]  # type: ignore[list-item]
+
+    def evidence(self, survey: Survey, survey_ms: float) -> tuple[Evidence, ...]:
+        """What each witness said, for a person to argue with."""
+        return (
+            self._registry_evidence(survey, survey_ms),
+            self._kernel_evidence(),
+            *(_port_evidence(seen, self.process, self.ports_ms) for seen in self.ports),
+            *(Evidence(f"probe {seen.probe.name}", seen.says, seen.ok, seen.took_ms) for seen in self.probes),
+            *([_calls_evidence(self.calls)] if self.calls else []),
+        )
+
+    def _registry_evidence(self, survey: Survey, took_ms: float) -> Evidence:
+        if survey.entries is None:
+            return Evidence("supervisor", survey.supervisor.says, None, took_ms)
+        if self.entry is None:
+            return Evidence("supervisor", "not registered", speaks_for=False, took_ms=took_ms)
+        says = f"{self.entry.state}, {'wanted' if self.entry.wanted else 'not wanted'}"
+        if self.entry.process:
+            says += f", pid {self.entry.process.pid} started at tick {self.entry.process.start_time}"
+        if self.entry.restarts:
+            says += f", restarted {self.entry.restarts} times"
+        if self.entry.last_error:
+            says += f", last end: {self.entry.last_error}"
+        return Evidence("supervisor", says, self.entry.process is not None, took_ms)
+
+    def _kernel_evidence(self) -> Evidence:
+        if self.process is None:
+            return Evidence("kernel", "no such process", speaks_for=False, took_ms=self.process_ms)
+        marks = f", release {self.process.release}, launch {self.process.launch_digest}" if self.process.unit else ""
+        says = f"pid {self.process.id.pid} started at tick {self.process.id.start_time}{marks}"
+        return Evidence("kernel", says, not self.process.suspended, self.process_ms)
+
+
+def _by_marks(spec: LaunchSpec, ports: Sequence[PortSeen]) -> ProcessSeen | None:
+    for pid in {seen.owner_pid for seen in ports if seen.owner_pid}:
+        process = kernel.see_process(pid)
+        if process and (process.unit, process.slot) == (spec.unit, spec.slot):
+            return process
+    return None
+
+
+def _port_evidence(seen: PortSeen, process: ProcessSeen | None, took_ms: float) -> Evidence:
+    witness = f"port {seen.port.number}/{seen.port.protocol} ({seen.port.name})"
+    if not seen.looked:
+        return Evidence(witness, "the kernel does not tell its holder", None, took_ms)
+    if not seen.held:
+        return Evidence(witness, "nobody holds it", speaks_for=False, took_ms=took_ms)
+    who = f"pid {seen.owner_pid} ({seen.owner_command})" if seen.owner_pid else seen.owner_command
+    return Evidence(witness, f"held by {who}", process is not None and seen.owner_pid == process.id.pid, took_ms)
+
+
+def _calls_evidence(calls: CallsSeen) -> Evidence:
+    if calls.people is None:
+        return Evidence("calls", f"unknown ({calls.source})", None, 0.0)
+    return Evidence(
+        "calls", f"{calls.people} people in {calls.rooms} rooms ({calls.source})", speaks_for=True, took_ms=0.0
+    )

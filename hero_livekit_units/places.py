@@ -1,0 +1,46 @@
+"""Where things lie on this host: the home of the package, the Hero sockets, the state of the embedded hero_proc.
+
+The environment decides, in the order of the Hero conventions; nothing here creates anything.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from hero_livekit_units.herosocket.address import path_root, sockets_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@frozen
+class Places:
+    """Absolute folders.
+
+    home: files of the media (`media.toml`, `bin/`, `slots/`, `backend/`). sockets: one folder a service in it.
+    hero_proc: database and logs of the embedded hero_proc.
+    """
+
+    home: Path
+    sockets: Path
+    hero_proc: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """`media.toml`, which need not exist."""
+        return self.home / "media.toml"
+
+    def socket(self, service: str) -> Path:
+        """The socket of a Hero service."""
+        return self.sockets / service / "rpc.sock"
+
+
+def find_places(environment: Mapping[str, str] | None = None) -> Places:
+    """Read PATH_VAR, PATH_ROOT, PATH_SOCKET and HERO_SOCKET_DIR; the default is `~/hero/var`."""
+    env = os.environ if environment is None else environment
+    var = Path(env.get("PATH_VAR") or Path(path_root(env)) / "var").absolute()
+    return Places(home=var / "hero_livekit", sockets=Path(sockets_folder(env)).absolute(), hero_proc=var / "hero_proc")

@@ -1,0 +1,60 @@
+"""The wire methods of the control plane, under the names that the old one had. Each is one call of the library."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hero_livekit_units.livekit.install import install
+from hero_livekit_units.model.plain import plain
+from hero_livekit_units.model.plan import Goal
+from hero_livekit_units.report import status_report
+
+if TYPE_CHECKING:
+    from hero_livekit_units.media import Media
+
+
+class LivekitService:
+    """`livekitservice.*`: stateless, so that any number may run and any may die."""
+
+    def __init__(self, media: Media) -> None:
+        self._media = media
+
+    def install(self, *, livekit_server: str = "") -> dict[str, Any]:
+        """Have the programs on this host; `livekit_server` names one that is there already. May take minutes."""
+        named = Path(livekit_server) if livekit_server else None
+        found = install(self._media.catalog, self._media.settings(), self._media.places.home, named=named)
+        return {"programs": [{"path": str(item.path), "road": item.road, "sha256": item.sha256} for item in found]}
+
+    def configure(self) -> dict[str, Any]:
+        """Write the files and register the units, without starting or restarting anything."""
+        return self._receipt(Goal.CONFIGURE)
+
+    def start(self) -> dict[str, Any]:
+        """Start what does not run. What runs is left alone."""
+        return self._receipt(Goal.RUN)
+
+    def stop(self, *, allow_drop: bool = False) -> dict[str, Any]:
+        """Stop everything; refused while people are in calls, unless `allow_drop`."""
+        return self._receipt(Goal.STOP, allow_drop=allow_drop)
+
+    def status(self) -> dict[str, Any]:
+        """What lives, with evidence: the shape of `report.status_report`."""
+        return status_report(self._media.status(), self._media.join_url(), f"control plane, pid {os.getpid()}")
+
+    def ensure_ready(self) -> dict[str, Any]:
+        """As `ensure`, with `ready`: whether calls can be made now."""
+        receipt = self._receipt(Goal.RUN)
+        return {"ready": receipt["converged"]} | receipt
+
+    def plan(self, *, goal: str = "run", allow_drop: bool = False) -> dict[str, Any]:
+        """What would have to change, and why. Changes nothing."""
+        return dict(plain(self._media.plan(Goal(goal), allow_drop=allow_drop)))
+
+    def ensure(self, *, goal: str = "run", allow_drop: bool = False) -> dict[str, Any]:
+        """Bring the group to the goal; the receipt says what was seen, done, and not done and why."""
+        return self._receipt(Goal(goal), allow_drop=allow_drop)
+
+    def _receipt(self, goal: Goal, *, allow_drop: bool = False) -> dict[str, Any]:
+        return dict(plain(self._media.ensure(goal, allow_drop=allow_drop)))

@@ -1,0 +1,5 @@
+"""Where units are registered: one port, and the supervisors behind it.
+
+`port` says what the rest of the package needs of a supervisor; `wire` is the vocabulary of hero_proc (service, action),
+which is spoken nowhere else; `hero_proc` is the client.
+"""

@@ -1,0 +1,135 @@
+"""The client of a hero_proc that speaks JSON-RPC on its Hero socket."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from hero_livekit_units.errors import EntryNotFound, RegistryError, RegistryProtocolError, RegistryRefused
+from hero_livekit_units.herosocket.client import HeroClient
+from hero_livekit_units.model.observed import Entry, ProcessId, SupervisorSeen, Verdict
+from hero_livekit_units.registry import wire
+from hero_livekit_units.registry.port import Survey
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hero_livekit_units.model.launch import LaunchSpec
+
+_LOOK_DEADLINE_S = 1.0  # an answer that takes longer is no answer: looking must stay quick
+_ACT_DEADLINE_S = 10.0
+
+
+class HeroProcRegistry:
+    """hero_proc behind the Registry port."""
+
+    def __init__(self, socket: str) -> None:
+        self._socket = socket
+        self._client = HeroClient(socket, deadline_s=_ACT_DEADLINE_S)
+
+    def survey(self, instances: Sequence[str]) -> Survey:
+        """Ask everything in one round trip."""
+        calls: list[tuple[str, dict[str, Any] | None]] = [("system.ping", None)]
+        for instance in instances:
+            calls.append(("service.status", {"name": wire.service_name(instance)}))
+            calls.append(("action.get", {"name": wire.action_name(instance), "context": wire.CONTEXT}))
+        began = time.monotonic()
+        try:
+            ping, *answers = self._client.batch(calls, deadline_s=_LOOK_DEADLINE_S)
+            supervisor = self._supervisor(ping, time.monotonic() - began)
+            entries = {}
+            for at, instance in enumerate(instances):
+                found = _entry(instance, answers[2 * at], answers[2 * at + 1])
+                if found:
+                    entries[instance] = found
+        except RegistryError as error:
+            return Survey(self._silent(error), None)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            garbage = RegistryProtocolError("service.status", f"an answer of unknown shape ({error!r})")
+            return Survey(self._silent(garbage), None)
+        return Survey(supervisor, entries)
+
+    def register(self, spec: LaunchSpec) -> bool:
+        """Write only what differs: some hero_proc stop a service that is set again."""
+        action, service = wire.action_spec(spec), wire.service_spec(spec)
+        stored_action, stored_service = self._client.batch(
+            [
+                ("action.get", {"name": action["name"], "context": wire.CONTEXT}),
+                ("service.get", {"name": service["name"]}),
+            ]
+        )
+        changed = False
+        if _differs(stored_action, action):
+            self._client.call("action.set", {"action": action, "context": wire.CONTEXT})
+            changed = True
+        if _differs(stored_service, service):
+            self._client.call("service.set", {"service": service, "context": wire.CONTEXT})
+            changed = True
+        return changed
+
+    def start(self, instance: str) -> None:
+        """Want it to run."""
+        self._client.call("service.start", {"name": wire.service_name(instance)})
+
+    def stop(self, instance: str) -> None:
+        """Want it not to run."""
+        self._client.call("service.stop", {"name": wire.service_name(instance)})
+
+    def kill(self, instance: str) -> None:
+        """SIGKILL to the process of its current job."""
+        status = self._client.call("service.status", {"name": wire.service_name(instance)})
+        for job in status["actions"]:
+            if job.get("pid"):
+                self._client.call("job.kill", {"job_id": job["job_id"], "signal": "SIGKILL"})
+
+    def restart(self, instance: str) -> None:
+        """Stop, then start."""
+        self._client.call("service.restart", {"name": wire.service_name(instance)})
+
+    def secrets(self, names: Sequence[str]) -> dict[str, str]:
+        """The secrets that exist."""
+        answers = self._client.batch([("secret.get", {"key": name, "context": wire.CONTEXT}) for name in names])
+        found = {}
+        for name, answer in zip(names, answers, strict=True):
+            if isinstance(answer, EntryNotFound):
+                continue
+            if isinstance(answer, RegistryRefused):
+                raise answer
+            found[name] = str(answer["value"])
+        return found
+
+    def store_secret(self, name: str, value: str) -> None:
+        """Store a secret."""
+        self._client.call("secret.set", {"key": name, "value": value, "context": wire.CONTEXT})
+
+    def record(self, source: str, text: str) -> None:
+        """Add a line to hero_proc's log."""
+        self._client.call("logs.insert", {"src": source, "content": text, "context_name": wire.CONTEXT})
+
+    def _supervisor(self, ping: Any, took_s: float) -> SupervisorSeen:
+        if isinstance(ping, RegistryRefused):
+            raise ping
+        process = ProcessId(int(ping["pid"]), int(ping.get("pid_start") or 0)) if ping.get("pid") else None
+        kind = str(ping.get("kind") or "hero_proc")
+        says = f"answered in {took_s * 1000:.1f} ms"
+        return SupervisorSeen(kind, str(ping.get("version", "")), process, Verdict.HEALTHY, says, self._socket)
+
+    def _silent(self, error: RegistryError) -> SupervisorSeen:
+        return SupervisorSeen("", "", None, Verdict.UNKNOWN, str(error), self._socket)
+
+
+def _entry(instance: str, status: Any, action: Any) -> Entry | None:
+    if isinstance(status, EntryNotFound):
+        return None
+    if isinstance(status, RegistryRefused):
+        raise status
+    return wire.entry(instance, status, {} if isinstance(action, RegistryRefused) else action)
+
+
+def _differs(stored: Any, wanted: dict[str, Any]) -> bool:
+    """Whether something that we would write is not there; a supervisor may add fields of its own."""
+    if isinstance(stored, EntryNotFound):
+        return True
+    if isinstance(stored, RegistryRefused):
+        raise stored
+    return any(stored.get(key) != value for key, value in wanted.items())

@@ -1,0 +1,55 @@
+"""Fixtures that more than one folder needs."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+from hero_livekit_units.definitions.files import shipped_catalog
+from hero_livekit_units.livekit.provision import provision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hero_livekit_units.definitions.catalog import Catalog
+
+settings.register_profile("dev", max_examples=50, deadline=None)
+settings.register_profile("check", max_examples=200, deadline=None, derandomize=True)
+settings.load_profile("check" if os.environ.get("CI") else "dev")
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def catalog() -> Catalog:
+    """The definitions that ship with the package."""
+    return shipped_catalog()
+
+
+@pytest.fixture(scope="session")
+def livekit_server(catalog: Catalog) -> Path:
+    """A real livekit-server of the newest release, found or built; kept between runs."""
+    definition = catalog.find("livekit-server")
+    return provision(definition.binary, definition.unit.version, ROOT / ".cache" / "bin").path
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Numbers of TCP ports that nobody holds at this moment, no number twice."""
+    given: set[int] = set()
+
+    def find() -> int:
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                number = int(probe.getsockname()[1])
+            if number not in given:
+                given.add(number)
+                return number
+
+    return find
