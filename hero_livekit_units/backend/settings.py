@@ -1,0 +1,186 @@
+"""What the backend must be told: the names, defaults and checks of its settings.
+
+Owns the reading of the environment and of the file of `KEY=VALUE` lines. Must not know what the settings are used for.
+No message holds a value: some of them are secrets, and a value in the wrong place may be one too.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+
+from hero_livekit_units.errors import DaemonError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MIN_SECRET_CHARACTERS = 32
+MAX_ENV_FILE_BYTES = 64 * 1024
+
+_REQUIRED = ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "SQLITE_PATH", "LIVEKIT_URL", "BACKEND_SECRET")
+_DEFAULTS = {"PORT": "8080", "BIND": "127.0.0.1"}
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
+@frozen
+class Settings:
+    """Everything that one backend process needs to know.
+
+    Attributes:
+        api_key: LIVEKIT_API_KEY, the issuer of the tokens.
+        api_secret: LIVEKIT_API_SECRET, signs them.
+        backend_secret: BACKEND_SECRET, which callers must show.
+        livekit_url: LIVEKIT_URL, ws:// or wss://, handed to clients with each token.
+        sqlite_path: SQLITE_PATH, where it is kept what was issued.
+        bind: BIND, the address to listen on.
+        port: PORT, 0 to let the kernel choose one (the log then says which).
+    """
+
+    api_key: str
+    api_secret: str = field(repr=False)
+    backend_secret: str = field(repr=False)
+    livekit_url: str
+    sqlite_path: Path
+    bind: str
+    port: int
+
+
+def read_settings(environment: Mapping[str, str], from_file: Mapping[str, str]) -> Settings:
+    """Check all settings and put them together.
+
+    Args:
+        environment: the process's own variables, which win. An empty one counts as not set.
+        from_file: those of the file, `{}` for none.
+
+    Raises:
+        DaemonError: something is missing or wrong; the message names all of it at once.
+    """
+    known = _DEFAULTS | {
+        name: value
+        for source in (from_file, environment)
+        for name, value in source.items()
+        if name in {*_REQUIRED, *_DEFAULTS} and value
+    }
+    problems = _problems(known)
+    if problems:
+        raise DaemonError(
+            "cannot start lk-backend: " + "; ".join(problems),
+            hint="settings come from the environment or from the file named by --env-file",
+        )
+    return Settings(
+        api_key=known["LIVEKIT_API_KEY"],
+        api_secret=known["LIVEKIT_API_SECRET"],
+        backend_secret=known["BACKEND_SECRET"],
+        livekit_url=known["LIVEKIT_URL"],
+        sqlite_path=Path(known["SQLITE_PATH"]),
+        bind=known["BIND"],
+        port=int(known["PORT"]),
+    )
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Read a file of `KEY=VALUE` lines; empty lines and lines that begin with `#` do not count.
+
+    Values stand as they are, without quotes, up to the end of the line; white space around them is dropped.
+
+    Raises:
+        DaemonError: the file cannot be read, others than its owner may look into it, or a line is wrong.
+    """
+    values: dict[str, str] = {}
+    for number, line in enumerate(_private_text(path).split("\n"), start=1):
+        content = line.strip()
+        if not content or content.startswith("#"):
+            continue
+        key, equals, value = (part.strip() for part in content.partition("="))
+        if not equals or not _KEY.fullmatch(key):
+            raise _bad_line(path, number, "is not KEY=VALUE")
+        if value[:1] in {'"', "'"}:
+            raise _bad_line(path, number, "has a quoted value", hint="values stand without quotes")
+        if key in values:
+            raise _bad_line(path, number, f"sets {key} a second time")
+        values[key] = value
+    return values
+
+
+def _problems(known: Mapping[str, str]) -> list[str]:
+    problems: list[str] = []
+    missing = [name for name in _REQUIRED if name not in known]
+    if missing:
+        problems.append(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set")
+    problems.extend(
+        f"{name} has fewer than {MIN_SECRET_CHARACTERS} characters"
+        for name in ("LIVEKIT_API_SECRET", "BACKEND_SECRET")
+        if name in known and len(known[name]) < MIN_SECRET_CHARACTERS
+    )
+    problems.extend(
+        f"{name} holds characters that cannot be printed"
+        for name in _REQUIRED
+        if name in known and not known[name].isprintable()
+    )
+    # Callers send it in a header, which has no room for anything else.
+    if not re.fullmatch(r"[!-~]*", known.get("BACKEND_SECRET", "")):
+        problems.append("BACKEND_SECRET holds something else than visible ASCII characters")
+    if "LIVEKIT_URL" in known and not _is_livekit_url(known["LIVEKIT_URL"]):
+        problems.append("LIVEKIT_URL is not of the form ws://HOST:PORT or wss://HOST:PORT")
+    if not re.fullmatch(r"[0-9]{1,5}", known["PORT"], re.ASCII) or int(known["PORT"]) > 65535:
+        problems.append("PORT is not a number from 0 to 65535")
+    if not _is_address(known["BIND"]):
+        problems.append("BIND is not an IP address")
+    return problems
+
+
+def _is_livekit_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        return False
+    plain = not (url.username or url.password or url.query or url.fragment)
+    return url.scheme in {"ws", "wss"} and bool(url.hostname) and port != 0 and plain
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _private_text(path: Path) -> str:
+    try:
+        # Without O_NONBLOCK a named pipe in the place of the file would block the start for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        cause = os.strerror(error.errno).lower() if error.errno else "it cannot be opened"
+        raise DaemonError(
+            f"cannot read {path}: {cause}", hint="--env-file must name a file of KEY=VALUE lines"
+        ) from error
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise DaemonError(f"cannot read {path}: it is not a regular file")
+        if status.st_mode & 0o077:
+            raise DaemonError(
+                f"cannot read {path}: others than its owner have access to it (mode {status.st_mode & 0o777:04o})",
+                hint=f"chmod 600 {path}",
+            )
+        content = file.read(MAX_ENV_FILE_BYTES + 1)
+    if len(content) > MAX_ENV_FILE_BYTES:
+        raise DaemonError(f"cannot read {path}: it is larger than {MAX_ENV_FILE_BYTES} bytes")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        # Chained errors of this kind hold the bytes themselves, secrets among them.
+        raise DaemonError(f"cannot read {path}: it is not UTF-8 (byte {error.start})") from None
+
+
+def _bad_line(path: Path, number: int, cause: str, *, hint: str = "write one KEY=VALUE a line") -> DaemonError:
+    return DaemonError(f"cannot read {path}: line {number} {cause}", hint=hint)

@@ -1,0 +1,156 @@
+"""Values for tests: specs, and worlds as they may be observed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from hypothesis import strategies as st
+
+from hero_livekit_units.definitions.files import shipped_catalog
+from hero_livekit_units.definitions.settings import desired_specs
+from hero_livekit_units.model.observed import (
+    CallsSeen,
+    Entry,
+    EntryState,
+    InstanceSeen,
+    Observed,
+    PortSeen,
+    ProbeSeen,
+    ProcessId,
+    ProcessSeen,
+    SupervisorSeen,
+    Verdict,
+)
+from hero_livekit_units.model.settings import Settings
+from hero_livekit_units.observe.verdict import conclude
+
+if TYPE_CHECKING:
+    from hero_livekit_units.model.launch import LaunchSpec
+
+MEDIA, BACKEND = desired_specs(shipped_catalog(), Settings(), home="/srv/media", python="/usr/bin/python3")
+PID = ProcessId(4242, 1_000_000)
+ANSWERING = SupervisorSeen("embedded", "0.1.0", ProcessId(77, 5), Verdict.HEALTHY, "answered in 0.3 ms", "/s/rpc.sock")
+SILENT = SupervisorSeen("", "", None, Verdict.UNKNOWN, "nobody listens on /s/rpc.sock", "/s/rpc.sock")
+
+
+def entry(spec: LaunchSpec, **changes: Any) -> Entry:
+    """A running entry that fits the spec."""
+    running = Entry(spec.instance, True, EntryState.RUNNING, PID, spec.digest, spec.launch_digest)  # noqa: FBT003
+    return attrs.evolve(running, **changes)
+
+
+def process(spec: LaunchSpec, **changes: Any) -> ProcessSeen:
+    """A process that was launched from the spec."""
+    alive = ProcessSeen(PID, False, 3600.0, spec.argv[0], spec.unit, spec.slot, spec.release, spec.launch_digest)  # noqa: FBT003
+    return attrs.evolve(alive, **changes)
+
+
+def ports(spec: LaunchSpec, pid: int | None = PID.pid, command: str = "livekit-server") -> tuple[PortSeen, ...]:
+    """All ports held by one process, or by nobody."""
+    if pid is None:
+        return tuple(PortSeen(port, looked=True, held=False) for port in spec.ports)
+    return tuple(PortSeen(port, looked=True, held=True, owner_pid=pid, owner_command=command) for port in spec.ports)
+
+
+def probes(spec: LaunchSpec, *, ok: bool | None = True) -> tuple[ProbeSeen, ...]:
+    """All probes with the same answer."""
+    return tuple(ProbeSeen(probe, ok, f"{probe.name} said {ok}", 0.5) for probe in spec.probes)
+
+
+def seen(
+    spec: LaunchSpec,
+    *,
+    registry_looked: bool = True,
+    entry: Entry | None = None,
+    process: ProcessSeen | None = None,
+    ports: tuple[PortSeen, ...] | None = None,
+    probes: tuple[ProbeSeen, ...] = (),
+    calls: CallsSeen | None = None,
+    files_differ: tuple[str, ...] | None = (),
+    program_missing: str = "",
+) -> InstanceSeen:
+    """An instance as seen, its verdict concluded by the real table."""
+    all_ports = ports if ports is not None else _ports(spec, process)
+    verdict, because = conclude(
+        spec, registry_looked=registry_looked, entry=entry, process=process, ports=all_ports, probes=probes
+    )
+    return InstanceSeen(
+        spec,
+        registry_looked,
+        entry,
+        process,
+        all_ports,
+        probes,
+        calls,
+        files_differ,
+        program_missing,
+        verdict,
+        because,
+        (),
+    )
+
+
+def _ports(spec: LaunchSpec, process: ProcessSeen | None) -> tuple[PortSeen, ...]:
+    return ports(spec, process.id.pid if process else None)
+
+
+def healthy(spec: LaunchSpec, people: int | None = 0, **changes: Any) -> InstanceSeen:
+    """A healthy instance that the supervisor owns."""
+    calls = CallsSeen(1 if people else 0, people, "debug-rooms") if spec.carries_calls else None
+    found = seen(spec, entry=entry(spec), process=process(spec), probes=probes(spec), calls=calls)
+    return attrs.evolve(found, **changes)
+
+
+def stopped(spec: LaunchSpec, **changes: Any) -> InstanceSeen:
+    """An instance that does not run and is not registered."""
+    return attrs.evolve(seen(spec, files_differ=tuple(file.path for file in spec.files)), **changes)
+
+
+def world(*instances: InstanceSeen, supervisor: SupervisorSeen = ANSWERING) -> Observed:
+    """One moment."""
+    return Observed(supervisor, instances, 1.0)
+
+
+@st.composite
+def instances(draw: st.DrawFn, spec: LaunchSpec, *, registry_looked: bool) -> InstanceSeen:
+    """Any instance that can be observed, contradictions between witnesses included."""
+    here = draw(st.booleans())
+    age_s = draw(st.sampled_from([0.01, 1.0, 14.9, 15.0, 86400.0]))
+    marks = draw(st.sampled_from([spec.launch_digest, "0" * 16, ""]))
+    release = draw(st.sampled_from([spec.release, "1.9.12-r1"]))
+    alive = process(spec, age_s=age_s, suspended=draw(st.booleans()), launch_digest=marks, release=release)
+    registered = draw(st.booleans()) and registry_looked
+    remembered = entry(
+        spec,
+        wanted=draw(st.booleans()),
+        state=draw(st.sampled_from(EntryState)),
+        process=draw(st.sampled_from([PID, ProcessId(PID.pid, 7), ProcessId(99, 7), None])),
+        digest=draw(st.sampled_from([spec.digest, "f" * 16])),
+        last_error=draw(st.sampled_from(["", "exit status 0"])),
+    )
+    holder = draw(st.sampled_from([PID.pid if here else None, None, 666, 0]))
+    looked = draw(st.booleans())
+    people = draw(st.sampled_from([None, 0, 1, 500]))
+    return seen(
+        spec,
+        registry_looked=registry_looked,
+        entry=remembered if registered else None,
+        process=alive if here else None,
+        ports=tuple(attrs.evolve(port, looked=looked) for port in ports(spec, holder)),
+        probes=probes(spec, ok=draw(st.sampled_from([True, False, None]))),
+        calls=CallsSeen(people and 1, people, "debug-rooms") if spec.carries_calls else None,
+        files_differ=draw(st.sampled_from([(), (spec.files[0].path,), None])),
+        program_missing=draw(st.sampled_from(["", spec.argv[0]])),
+    )
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> Observed:
+    """Any world that can be observed."""
+    answers = draw(st.booleans())
+    return world(
+        draw(instances(MEDIA, registry_looked=answers)),
+        draw(instances(BACKEND, registry_looked=answers)),
+        supervisor=ANSWERING if answers else SILENT,
+    )
