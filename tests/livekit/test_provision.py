@@ -174,8 +174,9 @@ def test_the_working_folder_is_no_search_path(
 ) -> None:
     """Empty and relative entries are passed over: what lies in the working folder is never run."""
     program(tmp_path / "media", RIGHT)
+    program(tmp_path / "here" / "media", RIGHT)
     monkeypatch.chdir(tmp_path)
-    host = Host(search_path=":.", env={"PATH": "/usr/bin:/bin"}, machine="x86_64")
+    host = Host(search_path=":.:here", env={"PATH": "/usr/bin:/bin"}, machine="x86_64")
     assert provision(binary, "1.2.3", tmp_path / "bin", host=host, find_go=no_go).road == "archive"
 
 
