@@ -11,7 +11,7 @@ its `hint`. Errors of the libraries underneath never leave the package: they are
     │  └─ DuplicateRelease          .unit .release .files
     ├─ PlanRefused                  .refusals
     ├─ ProvisionFailed              .reasons      one for each road that was tried
-    ├─ RegistryError                .method
+    ├─ RegistryError                .method .cause
     │  ├─ RegistryUnavailable       no socket, refused, deadline passed (retryable)
     │  ├─ RegistryProtocolError     garbage, wrong id, short answer
     │  └─ RegistryRefused           .code .data
@@ -142,11 +142,12 @@ class ProvisionFailed(UnitsError):
 
 
 class RegistryError(UnitsError):
-    """The supervisor could not be asked, or said no."""
+    """The supervisor could not be asked, or said no; `cause` is the message without the method."""
 
     def __init__(self, method: str, cause: str, *, hint: str = "") -> None:
         super().__init__(f"cannot call {method}: {cause}", hint=hint)
         self.method = method
+        self.cause = cause
 
 
 class RegistryUnavailable(RegistryError):

@@ -12,13 +12,13 @@ import click
 
 from hero_livekit_units.cli import daemons, render
 from hero_livekit_units.cli.main import EXIT_REFUSED
-from hero_livekit_units.cli.quick import EXIT_DRIFT, EXIT_OK, show_status
+from hero_livekit_units.cli.quick import EXIT_DRIFT, EXIT_OK, EXIT_SUPERVISOR, show_status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hero_livekit_units.media import Media
-    from hero_livekit_units.model.plan import Goal
+    from hero_livekit_units.model.plan import Goal, Refusal
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print data instead of text.")
 _socket = click.option(
@@ -90,7 +90,7 @@ def plan(check: bool, stopping: bool, socket: str | None, as_json: bool) -> int:
     found = _media(socket).plan(_goal("stop" if stopping else "run"))
     _show(plain(found), render.plan_text, as_json=as_json)
     if found.refusals:
-        return EXIT_REFUSED
+        return _refused(found.refusals)
     return EXIT_DRIFT if check and not found.converged else EXIT_OK
 
 
@@ -150,8 +150,14 @@ def _ensure(socket: str | None, goal: str, *, as_json: bool, allow_drop: bool = 
     receipt = _media(socket).ensure(_goal(goal), allow_drop=allow_drop, progress=Steps(sys.stderr))
     _show(plain(receipt), render.receipt_text, as_json=as_json)
     if receipt.refusals:
-        return EXIT_REFUSED
+        return _refused(receipt.refusals)
     return EXIT_OK if receipt.converged else EXIT_DRIFT
+
+
+def _refused(refusals: Sequence[Refusal]) -> int:
+    from hero_livekit_units.plan.planner import SUPERVISOR  # noqa: PLC0415
+
+    return EXIT_SUPERVISOR if any(refusal.instance == SUPERVISOR for refusal in refusals) else EXIT_REFUSED
 
 
 def _media(socket: str | None) -> Media:

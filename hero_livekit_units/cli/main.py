@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 
+from hero_livekit_units.cli import quick
 from hero_livekit_units.errors import (
     CatalogError,
     DaemonError,
@@ -20,7 +21,6 @@ from hero_livekit_units.errors import (
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_DEFINITION = 4
-EXIT_SUPERVISOR = 5
 EXIT_REFUSED = 6
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
@@ -28,7 +28,7 @@ EXIT_INTERRUPTED = 130
 _CODES: tuple[tuple[type[UnitsError], int], ...] = (
     (DefinitionInvalid, EXIT_DEFINITION),
     (CatalogError, EXIT_DEFINITION),
-    (RegistryError, EXIT_SUPERVISOR),
+    (RegistryError, quick.EXIT_SUPERVISOR),
     (PlanRefused, EXIT_REFUSED),
     (DaemonError, EXIT_REFUSED),
 )
@@ -44,8 +44,6 @@ def main(arguments: list[str]) -> int:
     try:
         if arguments in (["status"], ["status", "--json"]):
             # Before anything else is loaded: this command is typed, and polled, more than all others together.
-            from hero_livekit_units.cli import quick  # noqa: PLC0415
-
             code = quick.status(as_json="--json" in arguments)
             if code is not None:
                 return code

@@ -23,7 +23,7 @@ _DEADLINE_S = 2.0  # a look takes a second at most; a control plane that takes l
 
 EXIT_OK = 0
 EXIT_DRIFT = 3
-EXIT_NO_SUPERVISOR = 5
+EXIT_SUPERVISOR = 5
 
 
 def status(*, as_json: bool) -> int | None:
@@ -41,5 +41,5 @@ def show_status(report: dict[str, Any], *, as_json: bool) -> int:
     text = json.dumps(report, indent=2) if as_json else status_text(report)
     sys.stdout.write(text + "\n")
     if report["supervisor"]["verdict"] != "healthy":
-        return EXIT_NO_SUPERVISOR
+        return EXIT_SUPERVISOR
     return EXIT_OK if all(unit["verdict"] == "healthy" for unit in report["units"]) else EXIT_DRIFT

@@ -27,6 +27,7 @@ from hero_livekit_units.model.plan import (
 if TYPE_CHECKING:
     from hero_livekit_units.model.observed import InstanceSeen, Observed
 
+SUPERVISOR = "hero_proc"  # stands for an instance in a refusal that is about the supervisor itself
 _WAIT_FOR_IDLE = "everybody has left (watch `hlu status`)"
 
 
@@ -41,7 +42,7 @@ def plan(observed: Observed, goal: Goal = Goal.RUN, *, allow_drop: bool = False)
     group = _Group(observed)
     if observed.supervisor.verdict is not Verdict.HEALTHY:
         group.refuse(
-            "hero_proc",
+            SUPERVISOR,
             f"the supervisor cannot be asked ({observed.supervisor.says}), so what it does next is unknown",
             "it answers on its socket: `hlu hero-proc status`, then `hlu hero-proc start`",
         )

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hero_livekit_units.herosocket.rpc import invalid_params
 from hero_livekit_units.livekit.install import install
 from hero_livekit_units.model.plain import plain
 from hero_livekit_units.model.plan import Goal
@@ -23,7 +24,7 @@ class LivekitService:
 
     def install(self, *, livekit_server: str = "") -> dict[str, Any]:
         """Have the programs on this host; `livekit_server` names one that is there already. May take minutes."""
-        named = Path(livekit_server) if livekit_server else None
+        named = Path(_text("livekit_server", livekit_server)) if livekit_server else None
         found = install(self._media.catalog, self._media.settings(), self._media.places.home, named=named)
         return {"programs": [{"path": str(item.path), "road": item.road, "sha256": item.sha256} for item in found]}
 
@@ -37,7 +38,7 @@ class LivekitService:
 
     def stop(self, *, allow_drop: bool = False) -> dict[str, Any]:
         """Stop everything; refused while people are in calls, unless `allow_drop`."""
-        return self._receipt(Goal.STOP, allow_drop=allow_drop)
+        return self._receipt(Goal.STOP, allow_drop=_flag("allow_drop", allow_drop))
 
     def status(self) -> dict[str, Any]:
         """What lives, with evidence: the shape of `report.status_report`."""
@@ -50,11 +51,30 @@ class LivekitService:
 
     def plan(self, *, goal: str = "run", allow_drop: bool = False) -> dict[str, Any]:
         """What would have to change, and why. Changes nothing."""
-        return dict(plain(self._media.plan(Goal(goal), allow_drop=allow_drop)))
+        return dict(plain(self._media.plan(_goal(goal), allow_drop=_flag("allow_drop", allow_drop))))
 
     def ensure(self, *, goal: str = "run", allow_drop: bool = False) -> dict[str, Any]:
         """Bring the group to the goal; the receipt says what was seen, done, and not done and why."""
-        return self._receipt(Goal(goal), allow_drop=allow_drop)
+        return self._receipt(_goal(goal), allow_drop=_flag("allow_drop", allow_drop))
 
     def _receipt(self, goal: Goal, *, allow_drop: bool = False) -> dict[str, Any]:
         return dict(plain(self._media.ensure(goal, allow_drop=allow_drop)))
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise invalid_params(f"{name} must be a string")
+    return value
+
+
+def _flag(name: str, value: Any) -> bool:
+    # `allow_drop: "false"` must not cut people off.
+    if not isinstance(value, bool):
+        raise invalid_params(f"{name} must be a boolean")
+    return value
+
+
+def _goal(value: Any) -> Goal:
+    if value not in list(Goal):
+        raise invalid_params(f"goal must be one of {', '.join(Goal)}")
+    return Goal(value)

@@ -115,7 +115,7 @@ class HeroProcRegistry:
         return SupervisorSeen(kind, str(ping.get("version", "")), process, Verdict.HEALTHY, says, self._socket)
 
     def _silent(self, error: RegistryError) -> SupervisorSeen:
-        return SupervisorSeen("", "", None, Verdict.UNKNOWN, str(error), self._socket)
+        return SupervisorSeen("", "", None, Verdict.UNKNOWN, error.cause, self._socket)
 
 
 def _entry(instance: str, status: Any, action: Any) -> Entry | None:

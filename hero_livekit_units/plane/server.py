@@ -1,0 +1,121 @@
+"""Composition root of the control plane: the service's methods on its Hero socket, until a signal or a kill."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import signal
+import sys
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from pjrpc.server import MethodRegistry
+
+from hero_livekit_units import __version__
+from hero_livekit_units.errors import DefinitionInvalid, ProvisionFailed, RegistryUnavailable, StepFailed, UnitsError
+from hero_livekit_units.herosocket.listener import listen
+from hero_livekit_units.herosocket.rpc import ServiceError, threaded
+from hero_livekit_units.herosocket.server import HeroServer, HeroService
+from hero_livekit_units.media import Media
+from hero_livekit_units.plane.methods import LivekitService
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hero_livekit_units.places import Places
+
+_log = logging.getLogger(__name__)
+
+NAME = "hero_livekit"
+METHODS = ("install", "configure", "start", "stop", "status", "ensure_ready", "plan", "ensure")
+
+# Codes of this service, -32020 to -32029; anything else that is ours on purpose is -32020.
+_CODES: tuple[tuple[type[UnitsError], int], ...] = (
+    (DefinitionInvalid, -32021),
+    (RegistryUnavailable, -32022),
+    (StepFailed, -32023),
+    (ProvisionFailed, -32024),
+)
+_JSON_TYPES = {"str": "string", "bool": "boolean"}
+
+
+def serve(places: Places, *, hero_proc_socket: str | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code.
+
+    Raises:
+        SocketBusy: another control plane serves this socket.
+        DaemonError: the socket cannot be made.
+    """
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    service = LivekitService(Media.connect(socket=hero_proc_socket, places=places))
+    listener = listen(str(places.socket(NAME)))
+    try:
+        asyncio.run(_serve(service, listener))
+    finally:
+        listener.close()
+    return 0
+
+
+async def _serve(service: LivekitService, listener: Any) -> None:
+    methods = MethodRegistry()
+    for name in METHODS:
+        methods.add_method(threaded(_answering(getattr(service, name))), f"livekitservice.{name}")
+    about = HeroService(
+        name=NAME,
+        title="LiveKit control plane",
+        version=__version__,
+        description="Stateless client of hero_proc for the media units",
+        openrpc=document(service),
+    )
+    server = HeroServer(about, methods)
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    await server.start(listener)
+    _log.info("control plane serves %s", listener.path)
+    await ended.wait()
+    await server.close()
+
+
+def _answering(method: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """A method whose errors of ours become errors of the wire, with their hints."""
+
+    @wraps(method)
+    def answer(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        try:
+            return method(*args, **kwargs)
+        except UnitsError as error:
+            code = next((code for kind, code in _CODES if isinstance(error, kind)), -32020)
+            name = type(error).__name__
+            raise ServiceError(code, name, str(error), retryable=error.retryable, hint=error.hint) from error
+
+    return answer
+
+
+def document(service: LivekitService) -> dict[str, Any]:
+    """The OpenRPC document, made from the methods themselves so that it cannot drift from them."""
+    return {
+        "openrpc": "1.2.6",
+        "info": {"title": "hero_livekit", "version": __version__},
+        "methods": [_method(name, getattr(service, name)) for name in METHODS],
+    }
+
+
+def _method(name: str, method: Callable[..., Any]) -> dict[str, Any]:
+    params = [
+        {
+            "name": parameter.name,
+            "required": parameter.default is inspect.Parameter.empty,
+            "schema": {"type": _JSON_TYPES[str(parameter.annotation)], "default": parameter.default},
+        }
+        for parameter in inspect.signature(method).parameters.values()
+    ]
+    return {
+        "name": f"livekitservice.{name}",
+        "summary": inspect.getdoc(method) or "",
+        "paramStructure": "by-name",
+        "params": params,
+        "result": {"name": "result", "schema": {"type": "object"}},
+    }
