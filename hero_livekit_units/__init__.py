@@ -18,9 +18,10 @@ A supervisor (hero_proc) owns the media programs. Whoever manages them is a stat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing is slow to import, and every `hlu status` loads this module
 if TYPE_CHECKING:
+    from typing import Any
+
     from hero_livekit_units.media import Media
 
 __all__ = ["Media", "__version__"]

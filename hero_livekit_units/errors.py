@@ -26,10 +26,10 @@ its `hint`. Errors of the libraries underneath never leave the package: they are
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing is slow to import, and every `hlu status` loads this module
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 
 class UnitsError(Exception):

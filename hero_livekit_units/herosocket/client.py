@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import socket
 import time
-from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.errors import EntryNotFound, RegistryProtocolError, RegistryRefused, RegistryUnavailable
 
+TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 _NOT_FOUND = -32000
 _LARGEST_ANSWER = 64 * 1024 * 1024

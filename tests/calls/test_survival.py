@@ -1,0 +1,137 @@
+"""The main promise, on real calls: what manages the media may die at any moment, and nobody in a call notices."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hero_livekit_units.calls.call import SETTLE_S, Call
+from hero_livekit_units.calls.verdict import judge
+from hero_livekit_units.model.observed import Verdict
+from tests.calls.stack import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.servers, pytest.mark.calls]
+
+BASELINE_S = 4.0
+
+
+@pytest.fixture
+def stack(livekit_server: Path) -> Iterator[Stack]:
+    """A host with hero_proc running and nothing else."""
+    running = Stack(livekit_server)
+    try:
+        running.start_hero_proc()
+        yield running
+    finally:
+        running.close()
+
+
+def test_a_call_survives_the_group_kill_of_its_control_plane_and_the_crash_of_hero_proc(stack: Stack) -> None:
+    """Neither takes the media along, nobody reconnects, and both find everything again."""
+    plane = stack.start_plane()
+    receipt = stack.plane_client.call("livekitservice.ensure", deadline_s=30.0)
+    assert receipt["converged"]
+    before = stack.identities()
+    with Call() as call:
+        call.start([stack.seat(name, "survival") for name in ("alice", "bob")])
+        call.listen(BASELINE_S)
+        call.mark("disturbed")
+        os.killpg(plane.pid, signal.SIGTERM)  # as a supervisor does that restarts a service with its whole group
+        plane.wait()
+        plane = stack.start_plane()
+        os.killpg(plane.pid, signal.SIGKILL)
+        plane.wait()
+        stack.kill_hero_proc()
+        # Nobody manages anything now, and the media are seen to be well all the same.
+        observed = stack.media.status()
+        assert [seen.verdict for seen in observed.instances] == [Verdict.HEALTHY, Verdict.HEALTHY]
+        assert observed.supervisor.verdict is Verdict.UNKNOWN
+        stack.start_hero_proc()
+        stack.start_plane()
+        again = stack.plane_client.call("livekitservice.ensure", deadline_s=30.0)
+        call.listen(SETTLE_S)
+        reports = call.report()
+    assert not again["changed"]
+    assert stack.identities() == before
+    assert judge(reports).calls_dropped == 0
+    assert [(report.disconnects, report.reconnects) for report in reports] == [(0, 0), (0, 0)]
+
+
+def test_a_hundred_callers_at_once_start_one_process_each(stack: Stack) -> None:
+    """Whoever asks, and however often: one livekit-server, one lk-backend, and then nothing to do."""
+    receipts = []
+    lock = threading.Lock()
+
+    def ask() -> None:
+        receipt = stack.media.ensure()
+        with lock:
+            receipts.append(receipt)
+
+    callers = [threading.Thread(target=ask) for _ in range(100)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert len(receipts) == 100
+    assert all(receipt.converged for receipt in receipts)
+    assert sum(receipt.changed for receipt in receipts) == 1
+    assert len({str(receipt.after) for receipt in receipts}) == 1
+    assert [seen.entry.restarts for seen in stack.media.status().instances if seen.entry] == [0, 0]
+
+
+def test_nothing_is_restarted_under_a_call_and_an_idle_server_is(stack: Stack) -> None:
+    """A changed configuration waits for the people to leave, and says so."""
+    assert stack.media.ensure().converged
+    before = stack.identities()
+    with Call() as call:
+        call.start([stack.seat(name, "busy") for name in ("alice", "bob")])
+        call.listen(BASELINE_S)
+        call.mark("configured")
+        stack.write_settings(log_level="debug")
+        receipt = stack.media.ensure()
+        call.listen(SETTLE_S)
+        verdict = judge(call.report())
+    assert not receipt.converged
+    assert [refusal.because for refusal in receipt.refusals] == [
+        "it runs with another configuration, but a restart would cut off 2 people in 1 rooms"
+    ]
+    assert stack.identities()["livekit-server@a"] == before["livekit-server@a"]
+    assert verdict.calls_dropped == 0
+    stack.until("everybody is seen to have left", lambda: not people(stack))
+    assert stack.media.ensure().converged
+    assert stack.identities()["livekit-server@a"] != before["livekit-server@a"]
+
+
+def people(stack: Stack) -> int | None:
+    """Who is in a call, by the server's own count."""
+    calls = stack.media.status().instance("livekit-server@a").calls
+    assert calls is not None
+    return calls.people
+
+
+def test_a_server_that_dies_comes_back_and_so_do_the_people(stack: Stack) -> None:
+    """hero_proc restarts what died by itself; clients reconnect, which is an interruption and no drop."""
+    assert stack.media.ensure().converged
+    with Call() as call:
+        call.start([stack.seat(name, "crash") for name in ("alice", "bob")])
+        call.listen(BASELINE_S)
+        call.mark("crash")
+        pid = stack.identities()["livekit-server@a"][0]
+        os.kill(pid, signal.SIGKILL)
+        assert call.wait_until(lambda reports: all(report.reconnects for report in reports), timeout_s=20.0)
+        call.listen(SETTLE_S)
+        verdict = judge(call.report())
+    assert (verdict.calls_dropped, verdict.calls_interrupted) == (0, 1)
+    seen = stack.media.status().instance("livekit-server@a")
+    assert seen.verdict is Verdict.HEALTHY
+    assert seen.entry is not None
+    assert seen.entry.restarts == 1
+    assert "signal 9" in seen.entry.last_error
