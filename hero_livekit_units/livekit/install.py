@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hero_livekit_units.definitions.settings import program_path
-from hero_livekit_units.errors import UnitsError
+from hero_livekit_units.errors import ProvisionFailed, UnitsError
 from hero_livekit_units.livekit.progress import SILENT, Reporter
 from hero_livekit_units.livekit.provision import provision
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hero_livekit_units.definitions.catalog import Catalog
     from hero_livekit_units.livekit.roads import Provisioned
     from hero_livekit_units.model.settings import Settings
@@ -34,16 +37,28 @@ def install(
         UnitsError: the folder cannot be written.
     """
     definition = catalog.find("livekit-server", settings.livekit.release)
-    found = provision(
+    place = Path(program_path(definition, str(home)))
+    road = partial(
+        provision,
         definition.binary,
         definition.unit.version,
         home / "bin",
-        named=named,
         reporter=reporter,
         flag="--livekit-server PATH",
     )
-    _link(Path(program_path(definition, str(home))), found.path)
+    found = road(named=named) if named else (_linked(place, road) or road())
+    _link(place, found.path)
     return (found,)
+
+
+def _linked(place: Path, road: Callable[..., Provisioned]) -> Provisioned | None:
+    """What was linked to before, if it still is the right program: the user named it once, and that holds."""
+    if not place.is_symlink():
+        return None
+    try:
+        return road(named=place.readlink())
+    except ProvisionFailed:
+        return None
 
 
 def _link(place: Path, program: Path) -> None:
