@@ -43,10 +43,11 @@ hlu.add_command(daemons.plane)
 
 
 @hlu.command()
+@click.option("--evidence", is_flag=True, help="Also show what each witness said (as --json does).")
 @_socket
 @_as_json
-def status(socket: str | None, as_json: bool) -> int:  # noqa: FBT001
-    """Show what lives, and the evidence for it (with --json all of it).
+def status(evidence: bool, socket: str | None, as_json: bool) -> int:  # noqa: FBT001
+    """Show what lives, and why that is concluded.
 
     Exits 0 when all is healthy, 3 when not, 5 when the supervisor cannot be asked.
     """
@@ -54,7 +55,7 @@ def status(socket: str | None, as_json: bool) -> int:  # noqa: FBT001
 
     media = _media(socket)
     report = status_report(media.status(), media.join_url(), f"this command, pid {os.getpid()}")
-    return show_status(report, as_json=as_json)
+    return show_status(report, as_json=as_json, evidence=evidence)
 
 
 @hlu.command()

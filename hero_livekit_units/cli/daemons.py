@@ -82,7 +82,7 @@ def stop(as_json: bool) -> int:  # noqa: FBT001
         if time.monotonic() >= until:
             raise DaemonError(f"cannot stop hero_proc: pid {found['pid']} still lives after {_END_WITHIN_S:g} s")
         time.sleep(_LOOK_AGAIN_S)
-    return _show({"stopped": True} | found, "hero_proc stopped; its units go on running", as_json=as_json)
+    return _show({"stopped": True} | found, "hero_proc stopped; the units that run go on", as_json=as_json)
 
 
 @hero_proc.command("status")

@@ -42,9 +42,9 @@ def run() -> None:
 def main(arguments: list[str]) -> int:
     """Run one command; errors become one line, a hint and an exit code."""
     try:
-        if arguments in (["status"], ["status", "--json"]):
+        if arguments in (["status"], ["status", "--json"], ["status", "--evidence"]):
             # Before anything else is loaded: this command is typed, and polled, more than all others together.
-            code = quick.status(as_json="--json" in arguments)
+            code = quick.status(as_json="--json" in arguments, evidence="--evidence" in arguments)
             if code is not None:
                 return code
         from hero_livekit_units.cli.commands import hlu  # noqa: PLC0415

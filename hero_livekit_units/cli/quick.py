@@ -26,19 +26,19 @@ EXIT_DRIFT = 3
 EXIT_SUPERVISOR = 5
 
 
-def status(*, as_json: bool) -> int | None:
+def status(*, as_json: bool, evidence: bool) -> int | None:
     """Print the status and return the exit code, or None where no control plane answers."""
     client = HeroClient(socket_path("hero_livekit", os.environ), deadline_s=_DEADLINE_S)
     try:
         report = client.call("livekitservice.status")
     except RegistryError:
         return None
-    return show_status(report, as_json=as_json)
+    return show_status(report, as_json=as_json, evidence=evidence)
 
 
-def show_status(report: dict[str, Any], *, as_json: bool) -> int:
+def show_status(report: dict[str, Any], *, as_json: bool, evidence: bool) -> int:
     """Print a status report; 0 when all is healthy, 5 when the supervisor is silent, else 3."""
-    text = json.dumps(report, indent=2) if as_json else status_text(report)
+    text = json.dumps(report, indent=2) if as_json else status_text(report, evidence=evidence)
     sys.stdout.write(text + "\n")
     if report["supervisor"]["verdict"] != "healthy":
         return EXIT_SUPERVISOR

@@ -10,8 +10,11 @@ if TYPE_CHECKING:
 _MARKS = {"healthy": "●", "starting": "◐", "unhealthy": "✗", "stopped": "○", "foreign": "!", "unknown": "?"}
 
 
-def status_text(status: dict[str, Any]) -> str:
-    """The status report as text: a line for each unit, then who is the supervisor and where to join."""
+def status_text(status: dict[str, Any], *, evidence: bool = False) -> str:
+    """The status report as text: a line for each unit, then who is the supervisor and where to join.
+
+    With `evidence`, also what every witness said: + for the unit, - against it, ? where it could not be asked.
+    """
     rows = [("", "UNIT", "RELEASE", "VERDICT", "PID", "UP", "CALLS", "WHY")]
     for unit in status["units"]:
         pid = str(unit["pid"]) if unit["pid"] else "-"
@@ -21,7 +24,7 @@ def status_text(status: dict[str, Any]) -> str:
         rows.append((mark, unit["instance"], release, unit["verdict"], pid, up, _calls(unit["calls"]), unit["because"]))
     supervisor = status["supervisor"]
     who = f"{supervisor['kind']} {supervisor['version']}, pid {supervisor['pid']}" if supervisor["pid"] else "none"
-    lines = [*table(rows), ""]
+    lines = [*table(rows), "", *(_evidence(status) if evidence else ())]
     lines.append(f"supervisor  {supervisor['verdict']}: {who} ({supervisor['says']})")
     if supervisor["verdict"] != "healthy":
         lines.append("            start one with `hlu hero-proc start`; running calls do not need it")
@@ -80,6 +83,19 @@ def duration(seconds: float) -> str:
     if whole < 86400:
         return f"{whole // 3600} h {whole % 3600 // 60} min"
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def _evidence(status: dict[str, Any]) -> list[str]:
+    signs = {True: "+", False: "-", None: "?"}
+    lines = []
+    for unit in status["units"]:
+        lines.append(unit["instance"])
+        rows = [
+            (f"  {signs[seen['speaks_for']]}", seen["witness"], seen["says"], f"{seen['took_ms']:.1f} ms")
+            for seen in unit["evidence"]
+        ]
+        lines += [*table(rows), ""]
+    return lines
 
 
 def _calls(calls: dict[str, Any] | None) -> str:

@@ -23,7 +23,7 @@ from hero_livekit_units.model.observed import (
 from hero_livekit_units.observe import kernel, probes
 from hero_livekit_units.observe.files import files_that_differ
 from hero_livekit_units.observe.ports import holders, see_ports
-from hero_livekit_units.observe.verdict import conclude, foreign_holder
+from hero_livekit_units.observe.verdict import conclude, foreign_holder, holder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -208,8 +208,9 @@ def _port_evidence(seen: PortSeen, process: ProcessSeen | None, took_ms: float) 
         return Evidence(witness, "the kernel does not tell its holder", None, took_ms)
     if not seen.held:
         return Evidence(witness, "nobody holds it", speaks_for=False, took_ms=took_ms)
-    who = f"pid {seen.owner_pid} ({seen.owner_command})" if seen.owner_pid else seen.owner_command
-    return Evidence(witness, f"held by {who}", process is not None and seen.owner_pid == process.id.pid, took_ms)
+    return Evidence(
+        witness, f"held by {holder(seen)}", process is not None and seen.owner_pid == process.id.pid, took_ms
+    )
 
 
 def _calls_evidence(calls: CallsSeen) -> Evidence:

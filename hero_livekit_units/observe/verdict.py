@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.launch import LaunchSpec
     from hero_livekit_units.model.observed import Entry, PortSeen, ProbeSeen, ProcessSeen
 
+_LONGEST_COMMAND = 120
+
 
 def conclude(
     spec: LaunchSpec,
@@ -38,8 +40,7 @@ def conclude(
     """The verdict and the reason for it, in words for a person."""
     stranger = foreign_holder(process, ports)
     if stranger:
-        who = f"pid {stranger.owner_pid} ({stranger.owner_command})" if stranger.owner_pid else stranger.owner_command
-        return Verdict.FOREIGN, f"port {stranger.port.number} ({stranger.port.name}) is held by {who}"
+        return Verdict.FOREIGN, f"port {stranger.port.number} ({stranger.port.name}) is held by {holder(stranger)}"
     if process is None:
         return _absent(registry_looked=registry_looked, entry=entry, ports=ports)
     if process.suspended:
@@ -62,6 +63,14 @@ def foreign_holder(process: ProcessSeen | None, ports: Sequence[PortSeen]) -> Po
     """The first port that a process other than ours holds."""
     own = process.id.pid if process else None
     return next((seen for seen in ports if seen.looked and seen.held and seen.owner_pid != own), None)
+
+
+def holder(seen: PortSeen) -> str:
+    """Who holds a port, in words; a long command line is cut."""
+    command = seen.owner_command
+    if len(command) > _LONGEST_COMMAND:
+        command = f"{command[:_LONGEST_COMMAND]}..."
+    return f"pid {seen.owner_pid} ({command})" if seen.owner_pid else command
 
 
 def _absent(*, registry_looked: bool, entry: Entry | None, ports: Sequence[PortSeen]) -> tuple[Verdict, str]:

@@ -53,8 +53,14 @@ def plan(observed: Observed, goal: Goal = Goal.RUN, *, allow_drop: bool = False)
         for seen in observed.instances:
             _prepare(group, seen)
     else:
+        foreign = [seen for seen in observed.instances if seen.verdict is Verdict.FOREIGN]
         for seen in observed.instances:
-            _plan_run(group, seen)
+            if foreign and seen.verdict is Verdict.STOPPED:
+                # Half a group serves nobody, and a stranger on our ports means that something is set up wrongly.
+                name = foreign[0].spec.instance
+                group.refuse(seen.spec.instance, f"not started, as {name} cannot be", f"{name} can be started")
+            else:
+                _plan_run(group, seen)
     return Plan(goal, tuple(group.steps), tuple(group.refusals), tuple(group.notes))
 
 

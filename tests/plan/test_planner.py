@@ -66,9 +66,7 @@ def words(observed: Observed, goal: Goal = Goal.RUN, *, allow_drop: bool = False
         ),
         pytest.param(
             world(healthy(MEDIA, people=3, process=OLDER)),
-            [
-                "refuse livekit-server@a: it runs with another configuration, but a restart would cut off 3 people in 1 rooms"
-            ],
+            [f"refuse livekit-server@a: {CHANGED}, but a restart would cut off 3 people in 1 rooms"],
             id="changed-configuration-while-in-use",
         ),
         pytest.param(
@@ -78,9 +76,7 @@ def words(observed: Observed, goal: Goal = Goal.RUN, *, allow_drop: bool = False
         ),
         pytest.param(
             world(healthy(MEDIA, people=None, process=OLDER)),
-            [
-                "refuse livekit-server@a: it runs with another configuration, but who is in a call is unknown (debug-rooms)"
-            ],
+            [f"refuse livekit-server@a: {CHANGED}, but who is in a call is unknown (debug-rooms)"],
             id="changed-configuration-and-nobody-can-count",
         ),
         pytest.param(
@@ -123,9 +119,12 @@ def words(observed: Observed, goal: Goal = Goal.RUN, *, allow_drop: bool = False
             id="broken-backend-is-restarted",
         ),
         pytest.param(
-            world(seen(MEDIA, ports=ports(MEDIA, 666, "nginx"))),
-            ["refuse livekit-server@a: port 6800 (debug) is held by pid 666 (nginx)"],
-            id="stranger-on-the-port",
+            world(seen(MEDIA, ports=ports(MEDIA, 666, "nginx")), stopped(BACKEND)),
+            [
+                "refuse livekit-server@a: port 6800 (debug) is held by pid 666 (nginx)",
+                "refuse lk-backend: not started, as livekit-server@a cannot be",
+            ],
+            id="stranger-on-the-port-nothing-is-started",
         ),
         pytest.param(
             world(healthy(MEDIA, people=5), supervisor=SILENT),
