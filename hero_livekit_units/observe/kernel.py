@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from functools import cache
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def see_process(pid: int) -> ProcessSeen | None:
     return ProcessSeen(
         id=ProcessId(pid, start_time),
         suspended=state in {"T", "t"},
-        age_s=max(0.0, _uptime_s() - start_time / _ticks_per_second()),
+        age_s=max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - start_time / _ticks_per_second()),
         command=_command(folder),
         unit=marks.get("HLU_UNIT", ""),
         slot=marks.get("HLU_SLOT", ""),
@@ -89,10 +90,6 @@ def _command(folder: Path) -> str:
     except OSError:
         return ""
     return b" ".join(words).decode(errors="replace").strip()
-
-
-def _uptime_s() -> float:
-    return float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
 
 
 @cache

@@ -22,14 +22,15 @@ from hero_livekit_units.model.observed import (
 )
 from hero_livekit_units.observe import kernel, probes
 from hero_livekit_units.observe.files import files_that_differ
-from hero_livekit_units.observe.ports import holders, see_ports
+from hero_livekit_units.observe.ports import see_ports
+from hero_livekit_units.observe.sockets import holders
 from hero_livekit_units.observe.verdict import conclude, foreign_holder, holder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hero_livekit_units.model.launch import LaunchSpec
-    from hero_livekit_units.observe.ports import Holders
+    from hero_livekit_units.observe.sockets import Holders
     from hero_livekit_units.registry.port import Registry, Survey
 
 T = TypeVar("T")
@@ -69,7 +70,7 @@ class Observer:
         if entry and entry.process and process and process.id != entry.process:
             process = None  # the pid was reused: the process that the supervisor remembers is gone
         process_ms = (time.monotonic() - began) * 1000
-        ports = see_ports(spec.ports, listing, [process.id.pid] if process else [])
+        ports = see_ports(spec.ports, listing, process)
         if process is None:
             # The supervisor has lost it, or cannot be asked: whoever holds its ports may carry its marks.
             process = _by_marks(spec, ports)

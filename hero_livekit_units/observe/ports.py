@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import sys
-from collections import defaultdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hero_livekit_units.model.observed import PortSeen
@@ -16,57 +12,28 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hero_livekit_units.model.launch import Port
+    from hero_livekit_units.model.observed import ProcessSeen
+    from hero_livekit_units.observe.sockets import Holders
 
-_TCP_LISTEN = "0A"
 _ANY = {"0.0.0.0", "::", "*"}
 
-Holders = dict[tuple[Protocol, int], list[tuple[str, int]]]  # (transport, number) -> [(address, inode)]
 
-
-def holders() -> Holders | None:
-    """Every listening TCP and bound UDP socket of this host, or None when the kernel does not list them."""
-    found: Holders = defaultdict(list)
-    for name, protocol in (
-        ("tcp", Protocol.TCP),
-        ("tcp6", Protocol.TCP),
-        ("udp", Protocol.UDP),
-        ("udp6", Protocol.UDP),
-    ):
-        try:
-            lines = Path("/proc/net", name).read_text(encoding="ascii").splitlines()[1:]
-        except FileNotFoundError:
-            if name.endswith("6"):
-                continue  # a kernel without IPv6
-            return None
-        except OSError:
-            return None
-        for line in lines:
-            fields = line.split()
-            address, _, number = fields[1].partition(":")
-            if protocol is Protocol.TCP and fields[3] != _TCP_LISTEN:
-                continue
-            found[protocol, int(number, 16)].append((_address(address), int(fields[9])))
-    return found
-
-
-def see_ports(ports: Sequence[Port], listing: Holders | None, expected_pids: Sequence[int]) -> tuple[PortSeen, ...]:
-    """Who holds each port; the expected processes are looked at first, the whole host only for a stranger."""
+def see_ports(ports: Sequence[Port], listing: Holders | None, expected: ProcessSeen | None) -> tuple[PortSeen, ...]:
+    """Who holds each port; the expected process is looked at first, the whole host only for a stranger."""
     if listing is None:
         return tuple(PortSeen(port, looked=False, held=False) for port in ports)
-    inodes = {pid: kernel.socket_inodes(pid) for pid in expected_pids}
-    return tuple(_see(port, listing, inodes) for port in ports)
+    inodes = kernel.socket_inodes(expected.id.pid) if expected else frozenset()
+    return tuple(_see(port, listing, expected, inodes) for port in ports)
 
 
-def _see(port: Port, listing: Holders, expected: dict[int, frozenset[int] | None]) -> PortSeen:
+def _see(port: Port, listing: Holders, expected: ProcessSeen | None, inodes: frozenset[int] | None) -> PortSeen:
     held = {inode for address, inode in listing.get((port.protocol, port.number), ()) if _conflicts(port.bind, address)}
     if not held:
         return PortSeen(port, looked=True, held=False)
-    for pid, inodes in expected.items():
-        if inodes is None:
-            return PortSeen(port, looked=False, held=True)
-        if held & inodes:
-            seen = kernel.see_process(pid)
-            return PortSeen(port, looked=True, held=True, owner_pid=pid, owner_command=seen.command if seen else "")
+    if inodes is None:
+        return PortSeen(port, looked=False, held=True)
+    if expected and held & inodes:
+        return PortSeen(port, looked=True, held=True, owner_pid=expected.id.pid, owner_command=expected.command)
     return _stranger(port)
 
 
@@ -88,10 +55,3 @@ def _stranger(port: Port) -> PortSeen:
 
 def _conflicts(ours: str, theirs: str) -> bool:
     return ours in _ANY or theirs in _ANY or ours == theirs
-
-
-def _address(text: str) -> str:
-    """An address as /proc/net writes it: 32-bit words in the machine's byte order."""
-    words = [bytes.fromhex(text[at : at + 8]) for at in range(0, len(text), 8)]
-    packed = b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
-    return str(ipaddress.ip_address(packed))
