@@ -18,6 +18,8 @@ A supervisor (hero_proc) owns the media programs. Whoever manages them is a stat
 
 from __future__ import annotations
 
+from hero_livekit_units.version import VERSION
+
 TYPE_CHECKING = False  # typing is slow to import, and every `hlu status` loads this module
 if TYPE_CHECKING:
     from typing import Any
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Media", "__version__"]
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 
 def __getattr__(name: str) -> Any:

@@ -20,9 +20,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from hero_livekit_units import __version__
 from hero_livekit_units.backend.tokens import Fault, make_grant, parse_request, sign_grant
 from hero_livekit_units.errors import DaemonError
+from hero_livekit_units.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,10 +84,8 @@ class _Backend:
     async def health(self, _request: Request) -> JSONResponse:
         reason = await run_in_threadpool(self._store.check)
         if reason:
-            return _answer(
-                503, {"status": "unhealthy", "service": "lk-backend", "version": __version__, "reason": reason}
-            )
-        return _answer(200, {"status": "ok", "service": "lk-backend", "version": __version__})
+            return _answer(503, {"status": "unhealthy", "service": "lk-backend", "version": VERSION, "reason": reason})
+        return _answer(200, {"status": "ok", "service": "lk-backend", "version": VERSION})
 
     async def token(self, request: Request) -> JSONResponse:
         # Read before the refusal too: an answer to a client that is still sending may never reach it.

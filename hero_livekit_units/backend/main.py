@@ -18,10 +18,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hero_livekit_units import __version__
 from hero_livekit_units.backend.settings import Settings, read_env_file, read_settings
 from hero_livekit_units.backend.store import Store
 from hero_livekit_units.errors import DaemonError
+from hero_livekit_units.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="file of KEY=VALUE lines, readable by its owner alone; the process's own environment wins",
     )
-    parser.add_argument("--version", action="version", version=f"lk-backend {__version__}")
+    parser.add_argument("--version", action="version", version=f"lk-backend {VERSION}")
     return parser
 
 
@@ -130,6 +130,6 @@ def _serve(settings: Settings, store: Store, listener: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     host, port = listener.getsockname()[:2]
-    _log.info("lk-backend %s listens on %s", __version__, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    _log.info("lk-backend %s listens on %s", VERSION, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     server.run(sockets=[listener])
     _log.info("stopped")

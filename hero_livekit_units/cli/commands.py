@@ -27,9 +27,9 @@ _socket = click.option(
 
 
 def _version() -> str:
-    from hero_livekit_units import __version__  # noqa: PLC0415
+    from hero_livekit_units.version import VERSION  # noqa: PLC0415
 
-    return __version__
+    return VERSION
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

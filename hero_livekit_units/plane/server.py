@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from pjrpc.server import MethodRegistry
 
-from hero_livekit_units import __version__
 from hero_livekit_units.errors import DefinitionInvalid, ProvisionFailed, RegistryUnavailable, StepFailed, UnitsError
 from hero_livekit_units.herosocket.listener import listen
 from hero_livekit_units.herosocket.rpc import ServiceError, threaded
 from hero_livekit_units.herosocket.server import HeroServer, HeroService
 from hero_livekit_units.media import Media
 from hero_livekit_units.plane.methods import LivekitService
+from hero_livekit_units.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +64,7 @@ async def _serve(service: LivekitService, listener: Any) -> None:
     about = HeroService(
         name=NAME,
         title="LiveKit control plane",
-        version=__version__,
+        version=VERSION,
         description="Stateless client of hero_proc for the media units",
         openrpc=document(service),
     )
@@ -98,7 +98,7 @@ def document(service: LivekitService) -> dict[str, Any]:
     """The OpenRPC document, made from the methods themselves so that it cannot drift from them."""
     return {
         "openrpc": "1.2.6",
-        "info": {"title": "hero_livekit", "version": __version__},
+        "info": {"title": "hero_livekit", "version": VERSION},
         "methods": [_method(name, getattr(service, name)) for name in METHODS],
     }
 

@@ -18,7 +18,7 @@ import jwt
 import pytest
 from livekit import api
 
-from hero_livekit_units import __version__
+from hero_livekit_units.version import VERSION
 from tests.backend.running import API_KEY, API_SECRET, AUTHORISED, BACKEND_SECRET, DEADLINE_S, LIVEKIT_URL
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def test_health_names_service_and_version(backend: RunningBackend) -> None:
     answer = backend.ask("GET", "/health")
 
     assert answer.status == 200
-    assert answer.body == {"status": "ok", "service": "lk-backend", "version": __version__}
+    assert answer.body == {"status": "ok", "service": "lk-backend", "version": VERSION}
 
 
 def test_token_lets_its_holder_in(backend: RunningBackend, tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_removed_database_is_seen_and_made_again(backend: RunningBackend, tmp_pa
     assert gone.body == {
         "status": "unhealthy",
         "service": "lk-backend",
-        "version": __version__,
+        "version": VERSION,
         "reason": "unable to open database file",
     }
     assert (token.status, back.status, len(issued(tmp_path))) == (200, 200, 1)

@@ -59,6 +59,7 @@ class Peer:
         self._configuration.write_text(SUPERVISORD.format(root=root))
         command = [str(BIN / "supervisord"), "--nodaemon", "-c", str(self._configuration)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until((root / "s.sock").exists)
         transport: Any = SupervisorTransport(None, None, serverurl=f"unix://{root}/s.sock")
         self.rpc: Any = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
         until(lambda: self.pid("one") and self.pid("two"))
