@@ -90,13 +90,16 @@ def test_a_forced_stop_drops(server: LiveServer) -> None:
         server.signal(signal.SIGTERM)
         server.wait_until_ended()
         server.start()
-        assert call.wait_until(lambda reports: all(report.disconnects for report in reports), timeout_s=30)
+        # The word to leave races with the end of the server: now and then somebody does not hear it and comes back, to
+        # an empty room.
+        assert call.wait_until(lambda reports: any(report.disconnects for report in reports), timeout_s=30)
+        call.listen(SETTLE_S)
         reports = call.report()
     verdict = judge(reports)
 
     assert verdict.calls_dropped == 1
     assert verdict.participants_dropped == 2
-    assert {report.reasons for report in reports} == {("SERVER_SHUTDOWN",)}
+    assert ("SERVER_SHUTDOWN",) in {report.reasons for report in reports}
 
 
 def test_rooms_are_judged_apart(server: LiveServer) -> None:
