@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _NOT_FOUND = -32000
 _LARGEST_ANSWER = 64 * 1024 * 1024
+_VERSION = b"HTTP/1.1 "
 
 
 class HeroClient:
@@ -60,13 +61,29 @@ class HeroClient:
             raise RegistryProtocolError(names, f"{self.path} answered HTTP {status}")
         try:
             decoded = json.loads(answer)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RegistryProtocolError(names, f"{self.path} answered what is not JSON") from error
-        answers = decoded if isinstance(decoded, list) else [decoded]
-        by_id = {item.get("id"): item for item in answers if isinstance(item, dict)}
+        answers = [item for item in (decoded if isinstance(decoded, list) else [decoded]) if isinstance(item, dict)]
+        by_id = {item["id"]: item for item in answers if isinstance(item.get("id"), int)}
         # An error about the request as a whole carries no id.
-        alone = by_id.get(None)
-        return [_result(method, by_id.get(at, alone)) for at, (method, _) in enumerate(calls)]
+        alone = next((item for item in answers if item.get("id") is None and "error" in item), None)
+        return [self._result(method, by_id.get(at, alone)) for at, (method, _) in enumerate(calls)]
+
+    def _result(self, method: str, answer: Any) -> Any:
+        if not isinstance(answer, dict) or ("result" in answer) == ("error" in answer):
+            raise self._garbage(method)
+        if "result" in answer:
+            return answer["result"]
+        error = answer["error"]
+        if not isinstance(error, dict) or not isinstance(error.get("code"), int):
+            raise self._garbage(method)
+        data = error.get("data")
+        hint = str(data.get("hint") or "") if isinstance(data, dict) else ""
+        kind = EntryNotFound if error["code"] == _NOT_FOUND else RegistryRefused
+        return kind(method, str(error.get("message", "")), code=error["code"], data=data, hint=hint)
+
+    def _garbage(self, method: str) -> RegistryProtocolError:
+        return RegistryProtocolError(method, f"the answer of {self.path} is not JSON-RPC 2.0")
 
     def _exchange(self, names: str, body: bytes, deadline_s: float) -> tuple[int, bytes]:
         until = time.monotonic() + deadline_s
@@ -110,13 +127,12 @@ def _read(connection: socket.socket, until: float) -> tuple[int, bytes]:
             length = _content_length(bytes(buffer[:end]))
         if len(buffer) > _LARGEST_ANSWER:
             raise ValueError("the answer is too large")
-    status = bytes(buffer[:head]).split(None, 2)[1]
-    return int(status), bytes(buffer[head : head + length])
+    return int(buffer[len(_VERSION) : len(_VERSION) + 3]), bytes(buffer[head : head + length])
 
 
 def _content_length(head: bytes) -> int:
     first, *lines = head.split(b"\r\n")
-    if not first.startswith(b"HTTP/1.1 "):
+    if not first.startswith(_VERSION):
         raise ValueError("the answer is not HTTP/1.1")
     for line in lines:
         name, _, value = line.partition(b":")
@@ -125,21 +141,3 @@ def _content_length(head: bytes) -> int:
         if name.strip().lower() == b"transfer-encoding":
             raise ValueError("the answer is chunked")
     return 0
-
-
-def _result(method: str, answer: Any) -> Any:
-    if not isinstance(answer, dict) or ("result" in answer) == ("error" in answer):
-        return _garbage(method)
-    if "result" in answer:
-        return answer["result"]
-    error = answer["error"]
-    if not isinstance(error, dict) or not isinstance(error.get("code"), int):
-        return _garbage(method)
-    data = error.get("data")
-    hint = data.get("hint", "") if isinstance(data, dict) else ""
-    kind = EntryNotFound if error["code"] == _NOT_FOUND else RegistryRefused
-    return kind(method, str(error.get("message", "")), code=error["code"], data=data, hint=hint)
-
-
-def _garbage(method: str) -> Any:
-    raise RegistryProtocolError(method, "the answer is not JSON-RPC 2.0")

@@ -1,0 +1,97 @@
+"""The records of all jobs, in memory and on disk. The only place where a record is replaced.
+
+Two ways to write. `record_first` is for what must not happen unless it is on disk: it raises, and nothing has changed.
+`record_fact` is for what has happened anyway: it is true in memory at once, and on disk as soon as the disk takes it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from hero_livekit_units.embedded.records import Job
+    from hero_livekit_units.embedded.store import Store
+    from hero_livekit_units.embedded.timers import Timers
+
+WRITE_AGAIN_S = 1.0
+_NO_JOB = 0
+_log = logging.getLogger(__name__)
+
+
+class Ledger:
+    """Jobs by id.
+
+    Args:
+        store: where they are kept.
+        jobs: as loaded from it.
+        timers: for what has to be written again.
+        changed: called after every change.
+    """
+
+    def __init__(self, store: Store, jobs: dict[int, Job], timers: Timers, changed: Callable[[Job], None]) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._timers = timers
+        self._changed = changed
+        self._unwritten: set[int] = set()
+
+    def __getitem__(self, job_id: int) -> Job:
+        return self._jobs[job_id]
+
+    def __contains__(self, job_id: int) -> bool:
+        return job_id in self._jobs
+
+    def all(self) -> list[Job]:
+        """Every job, in the order in which they were made."""
+        return list(self._jobs.values())
+
+    def next_id(self) -> int:
+        """The id that the next new job will have."""
+        return self._store.next_job_id()
+
+    def record_first(self, jobs: Sequence[Job]) -> None:
+        """Write records, all or none, and take them in.
+
+        Raises:
+            sqlite3.Error: they could not be written.
+        """
+        self._store.save_jobs(jobs)
+        for job in jobs:
+            self._jobs[job.id] = job
+            self._unwritten.discard(job.id)
+
+    def record_fact(self, job: Job) -> None:
+        """Take in a record and write it, now or later; then tell."""
+        self._jobs[job.id] = job
+        try:
+            self._store.save_jobs([job])
+        except sqlite3.Error as error:
+            _log.warning("job %d cannot be written, it is tried again: %s", job.id, error)
+            self._unwritten.add(job.id)
+            self._timers.set(WRITE_AGAIN_S, _NO_JOB, "write", self._write_again)
+        else:
+            self._unwritten.discard(job.id)
+        self._changed(job)
+
+    def tell(self, job_id: int) -> None:
+        """Tell about a job, whose record was written first or has not changed."""
+        self._changed(self._jobs[job_id])
+
+    def forget(self, run_ids: Collection[int]) -> None:
+        """Drop the jobs of these runs from memory."""
+        for job in self.all():
+            if job.run_id in run_ids:
+                del self._jobs[job.id]
+
+    def _write_again(self, _: int) -> None:
+        waiting = [self._jobs[job_id] for job_id in sorted(self._unwritten) if job_id in self._jobs]
+        try:
+            self._store.save_jobs(waiting)
+        except sqlite3.Error:
+            self._timers.set(WRITE_AGAIN_S, _NO_JOB, "write", self._write_again)
+        else:
+            self._unwritten.clear()
