@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hero_livekit_units.errors import DaemonError, RegistryUnavailable
+from hero_livekit_units.errors import DaemonError, RegistryProtocolError, RegistryUnavailable
 from hero_livekit_units.herosocket.client import HeroClient
 from hero_livekit_units.places import Places, find_places
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _START_WITHIN_S = 10.0
+_OTHER_WITHIN_S = 1.0
 _END_WITHIN_S = 15.0
 _LOOK_AGAIN_S = 0.02
 
@@ -45,25 +46,21 @@ def start(as_json: bool) -> int:  # noqa: FBT001
     if found:
         return _show({"started": False} | found, f"hero_proc runs already, pid {found['pid']}", as_json=as_json)
     log = places.hero_proc / "daemon.log"
-    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with log.open("ab") as output:
-        daemon = subprocess.Popen(
-            _command(places),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            cwd="/",
-        )
+    daemon = _launch(places, log)
     until = time.monotonic() + _START_WITHIN_S
+    ended = False
     while not (found := _ping(places)):
-        if daemon.poll() is not None:
-            raise DaemonError(f"cannot start hero_proc: {_last_line(log)}", hint=f"its log: {log}")
+        if daemon.poll() is not None and not ended:
+            # Somebody else may have started one at the same time, which owns the socket before it answers on it.
+            ended, until = True, time.monotonic() + _OTHER_WITHIN_S
         if time.monotonic() >= until:
-            raise DaemonError(f"cannot reach hero_proc within {_START_WITHIN_S:g} s", hint=f"its log: {log}")
+            cause = f"start hero_proc: {_last_line(log)}" if ended else f"reach hero_proc within {_START_WITHIN_S:g} s"
+            raise DaemonError(f"cannot {cause}", hint=f"its log: {log}")
         time.sleep(_LOOK_AGAIN_S)
     # It outlives this command; nobody here waits for it, so the interpreter is told not to warn about that.
     daemon.returncode = 0
+    if found["pid"] != daemon.pid:
+        return _show({"started": False} | found, f"hero_proc runs already, pid {found['pid']}", as_json=as_json)
     text = f"hero_proc started, pid {found['pid']}, socket {places.socket('hero_proc')}"
     return _show({"started": True} | found, text, as_json=as_json)
 
@@ -101,11 +98,11 @@ def daemon_status(as_json: bool) -> int:  # noqa: FBT001
 
 @click.command()
 @click.option("--socket", default=None, metavar="PATH", help="hero_proc's socket, where it is not in its place.")
-def plane(socket: str | None) -> int:
+def plane(socket: str | None) -> None:
     """Run the control plane in the foreground. Kill it whenever you like."""
     from hero_livekit_units.plane.server import serve  # noqa: PLC0415
 
-    return serve(find_places(), hero_proc_socket=socket)
+    serve(find_places(), hero_proc_socket=socket)
 
 
 def _command(places: Places) -> list[str]:
@@ -114,11 +111,35 @@ def _command(places: Places) -> list[str]:
     return [sys.executable, "-m", module, "--socket", socket, "--state", state]
 
 
-def _ping(places: Places) -> dict[str, Any] | None:
+def _launch(places: Places, log: Path) -> subprocess.Popen[bytes]:
     try:
-        return dict(HeroClient(str(places.socket("hero_proc"))).call("system.ping", deadline_s=2.0))
+        log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(log, "ab", opener=_private) as output:
+            return subprocess.Popen(
+                _command(places),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                cwd="/",
+            )
+    except OSError as error:
+        raise DaemonError(f"cannot start hero_proc: {log}: {error.strerror}") from error
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _ping(places: Places) -> dict[str, Any] | None:
+    socket = places.socket("hero_proc")
+    try:
+        found = HeroClient(str(socket)).call("system.ping", deadline_s=2.0)
     except RegistryUnavailable:
         return None
+    if not isinstance(found, dict) or not isinstance(found.get("pid"), int):
+        raise RegistryProtocolError("system.ping", f"what answers on {socket} does not say its pid")
+    return {"version": "?"} | found
 
 
 def _lives(found: dict[str, Any]) -> bool:

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 
 from hero_livekit_units.cli import quick
@@ -36,6 +38,10 @@ _CODES: tuple[tuple[type[UnitsError], int], ...] = (
 
 def run() -> None:
     """Entry point of the console script."""
+    # A terminal that cannot show a sign of ours shows another one instead.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     sys.exit(main(sys.argv[1:]))
 
 
@@ -56,7 +62,15 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("interrupted; what was done stays done, and the same command goes on from there\n")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
+        # The reader has left. What is still to be written goes nowhere, or the interpreter would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
+    except Exception:  # noqa: BLE001  the last one who can tell the user; whatever is not a UnitsError is our fault
+        import traceback  # noqa: PLC0415
+
+        traceback.print_exc()
+        sys.stderr.write("this is a fault of hlu itself; the lines above say where\n")
+        return EXIT_BUG
 
 
 def _click(command: object, arguments: list[str]) -> int:

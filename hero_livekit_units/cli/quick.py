@@ -31,15 +31,20 @@ def status(*, as_json: bool, evidence: bool) -> int | None:
     client = HeroClient(socket_path("hero_livekit", os.environ), deadline_s=_DEADLINE_S)
     try:
         report = client.call("livekitservice.status")
+        return show_status(report, as_json=as_json, evidence=evidence)
     except RegistryError:
         return None
-    return show_status(report, as_json=as_json, evidence=evidence)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None  # the control plane of another release has another report; nothing is printed yet
 
 
 def show_status(report: dict[str, Any], *, as_json: bool, evidence: bool) -> int:
     """Print a status report; 0 when all is healthy, 5 when the supervisor is silent, else 3."""
     text = json.dumps(report, indent=2) if as_json else status_text(report, evidence=evidence)
+    supervised = report["supervisor"]["verdict"] == "healthy"
+    healthy = all(unit["verdict"] == "healthy" for unit in report["units"])
     sys.stdout.write(text + "\n")
-    if report["supervisor"]["verdict"] != "healthy":
+    sys.stdout.flush()
+    if not supervised:
         return EXIT_SUPERVISOR
-    return EXIT_OK if all(unit["verdict"] == "healthy" for unit in report["units"]) else EXIT_DRIFT
+    return EXIT_OK if healthy else EXIT_DRIFT

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from hero_livekit_units.herosocket.procfs import start_time_of, stat_fields
+from hero_livekit_units.procfs import start_time_of, stat_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

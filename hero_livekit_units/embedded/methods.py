@@ -21,8 +21,8 @@ from hero_livekit_units.embedded.render import job_json, service_json
 from hero_livekit_units.embedded.spec import parse_action, parse_service
 from hero_livekit_units.embedded.strict import SpecInvalid
 from hero_livekit_units.embedded.tasks import Tasks
-from hero_livekit_units.herosocket.procfs import start_time_of
 from hero_livekit_units.herosocket.rpc import ServiceError, invalid_params
+from hero_livekit_units.procfs import start_time_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -26,8 +26,10 @@ def write_atomically(path: Path, text: str, mode: int) -> None:
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         Path(temporary).replace(path)
-    except OSError as error:
+    except BaseException as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         hint = "make room on that disk" if error.errno in {28, 122} else ""
         raise StepFailed(f"write {path}", f"{error.strerror}; the old file is as it was", hint=hint) from error

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hero_livekit_units.errors import StepTimedOut
+from hero_livekit_units.errors import StepFailed, StepTimedOut
+from hero_livekit_units.flock import try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,12 +23,16 @@ def acting_lock(home: Path, *, timeout_s: float) -> Iterator[None]:
 
     Raises:
         StepTimedOut: somebody else held it all the time; the error names the pid.
+        StepFailed: the lock file cannot be made there.
     """
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
     until = time.monotonic() + timeout_s
-    descriptor = os.open(home / ".acting.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        while not _try(descriptor):
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(home / ".acting.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StepFailed("act on the media group", f"{home}: {error.strerror}") from error
+    try:
+        while not try_lock(descriptor):
             if time.monotonic() >= until:
                 holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
                 raise StepTimedOut(
@@ -42,11 +46,3 @@ def acting_lock(home: Path, *, timeout_s: float) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _try(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -7,12 +7,12 @@ a `kill -9` cannot overtake a half-made child.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 
 from hero_livekit_units.errors import SocketBusy
-from hero_livekit_units.herosocket.procfs import start_time_of
+from hero_livekit_units.flock import try_lock
+from hero_livekit_units.procfs import start_time_of
 
 _WAIT_S = 2.0
 _LOOK_AGAIN_S = 0.01
@@ -33,7 +33,7 @@ def take_lock(path: str, purpose: str) -> int:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         until = time.monotonic() + _WAIT_S
-        while not _try_lock(fd):
+        while not try_lock(fd):
             pid, start = _owner(fd)
             if (pid and start_time_of(pid) == start) or time.monotonic() >= until:
                 raise busy(purpose, pid)  # noqa: TRY301  the descriptor has to be closed on the way
@@ -50,14 +50,6 @@ def busy(purpose: str, pid: int) -> SocketBusy:
     """The error for what another process, 0 for an unknown one, owns."""
     who = f"pid {pid}" if pid else "another process"
     return SocketBusy(f"cannot {purpose}: {who} already does", pid=pid, hint="there can be one daemon only")
-
-
-def _try_lock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _owner(fd: int) -> tuple[int, int | None]:

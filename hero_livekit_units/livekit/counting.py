@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.model.observed import CallsSeen
 from hero_livekit_units.model.unit import CallSource, CallSourceKind
@@ -26,7 +26,7 @@ def count_calls(sources: Sequence[tuple[CallSource, Port]], timeout_s: float) ->
     for source, port in sources:
         try:
             rooms, people = _COUNTS[source.kind](port, timeout_s)
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError, OverflowError) as error:
             reasons.append(f"{source.kind} on port {port.number}: {str(error) or type(error).__name__}")
         else:
             return CallsSeen(rooms, people, f"{source.kind} on port {port.number}")
@@ -38,8 +38,17 @@ def _debug_rooms(port: Port, timeout_s: float) -> tuple[int, int]:
     rooms = json.loads(_get(port, "/debug/rooms", timeout_s))
     if not isinstance(rooms, list) or not all(isinstance(room, dict) for room in rooms):
         raise ValueError("not a list of rooms")
-    # A room that nobody has joined yet has null for its participants.
-    return len(rooms), sum(len(room.get("Participants") or ()) for room in rooms)
+    return len(rooms), sum(_people(room) for room in rooms)
+
+
+def _people(room: dict[str, Any]) -> int:
+    participants = room.get("Participants", "")
+    if participants is None:
+        return 0  # nobody has joined it yet
+    if not isinstance(participants, dict | list):
+        # A room of a shape that is not known here may hold people: that is no zero.
+        raise ValueError("a room without participants")  # noqa: TRY004  the answer is wrong, not a call of ours
+    return len(participants)
 
 
 def _prometheus(port: Port, timeout_s: float) -> tuple[int, int]:
@@ -64,7 +73,10 @@ def _get(port: Port, path: str, timeout_s: float) -> bytes:
         answer = connection.getresponse()
         if answer.status != 200:
             raise ValueError(f"HTTP {answer.status}")
-        return answer.read(_LARGEST_ANSWER)
+        body = answer.read(_LARGEST_ANSWER)
+        if answer.length:
+            raise ValueError("the answer ends early")
+        return body
     finally:
         connection.close()
 

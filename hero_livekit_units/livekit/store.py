@@ -10,7 +10,6 @@ Knows nothing of where programs come from.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -21,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from hero_livekit_units.errors import UnitsError
+from hero_livekit_units.flock import try_lock
 from hero_livekit_units.livekit.roads import Provisioned, RoadClosed, sha256_of
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _lock(path: Path, name: str, timeout_s: float, reporter: Reporter) -> Iterat
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         told = False
-        while not _taken(descriptor):
+        while not try_lock(descriptor):
             if not told:
                 reporter.task(f"wait for another run that provisions {name}")
                 told = True
@@ -158,14 +158,6 @@ def _lock(path: Path, name: str, timeout_s: float, reporter: Reporter) -> Iterat
         os.close(descriptor)
 
 
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def _sweep(partial: Path, locks: Path, own: str) -> None:
     """Remove scratch folders that nobody works on: ours, as we hold the lock, and those whose lock is free."""
     for left in partial.iterdir():
@@ -174,7 +166,7 @@ def _sweep(partial: Path, locks: Path, own: str) -> None:
             continue
         descriptor = os.open(locks / left.name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if _taken(descriptor):
+            if try_lock(descriptor):
                 shutil.rmtree(left, ignore_errors=True)
         finally:
             os.close(descriptor)

@@ -8,25 +8,22 @@ from functools import cache
 from pathlib import Path
 
 from hero_livekit_units.model.observed import ProcessId, ProcessSeen
+from hero_livekit_units.procfs import stat_fields
 
-_DEAD = {"Z", "X", "x"}  # a zombie has ended; only its parent has not asked yet
+_DEAD = {b"Z", b"X", b"x"}  # a zombie has ended; only its parent has not asked yet
 
 
 def see_process(pid: int) -> ProcessSeen | None:
     """The process with this pid, or None when there is none alive."""
+    fields = stat_fields(pid)
+    if not fields or fields[0] in _DEAD:
+        return None
+    start_time = int(fields[19])
     folder = Path("/proc", str(pid))
-    try:
-        # The name stands in parentheses and may hold anything, so the fields are counted from behind it (proc(5)).
-        fields = folder.joinpath("stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    state, start_time = fields[0], int(fields[19])
-    if state in _DEAD:
-        return None
     marks = _marks(folder)
     return ProcessSeen(
         id=ProcessId(pid, start_time),
-        suspended=state in {"T", "t"},
+        suspended=fields[0] in {b"T", b"t"},
         age_s=max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - start_time / _ticks_per_second()),
         command=_command(folder),
         unit=marks.get("HLU_UNIT", ""),
@@ -61,27 +58,13 @@ def socket_inodes(pid: int) -> frozenset[int] | None:
     return frozenset(found)
 
 
-def parent_chain(pid: int) -> tuple[tuple[int, str], ...]:
-    """(pid, command) of a process's parents, nearest first, without pid 1."""
-    chain: list[tuple[int, str]] = []
-    while True:
-        try:
-            fields = Path("/proc", str(pid), "stat").read_text(errors="replace").rpartition(")")[2].split()
-        except OSError:
-            return tuple(chain)
-        pid = int(fields[1])
-        if pid <= 1:
-            return tuple(chain)
-        chain.append((pid, _command(Path("/proc", str(pid)))))
-
-
 def _marks(folder: Path) -> dict[str, str]:
     try:
         environment = folder.joinpath("environ").read_bytes()
     except OSError:
         return {}
     pairs = (item.partition(b"=") for item in environment.split(b"\0") if item.startswith(b"HLU_"))
-    return {name.decode(): value.decode(errors="replace") for name, _, value in pairs}
+    return {name.decode(errors="replace"): value.decode(errors="replace") for name, _, value in pairs}
 
 
 def _command(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING
 
 from hero_livekit_units.model.observed import PortSeen
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.observed import ProcessSeen
     from hero_livekit_units.observe.sockets import Holders
 
-_ANY = {"0.0.0.0", "::", "*"}
+_ANY = "*"
 
 
 def see_ports(ports: Sequence[Port], listing: Holders | None, expected: ProcessSeen | None) -> tuple[PortSeen, ...]:
@@ -54,4 +55,14 @@ def _stranger(port: Port) -> PortSeen:
 
 
 def _conflicts(ours: str, theirs: str) -> bool:
-    return ours in _ANY or theirs in _ANY or ours == theirs
+    one, other = _address(ours), _address(theirs)
+    return _ANY in {one, other} or one == other
+
+
+def _address(text: str) -> str:
+    """One spelling for each address: Java, for one, listens on `::ffff:127.0.0.1` where it says 127.0.0.1."""
+    if text == _ANY:
+        return _ANY
+    found = ipaddress.ip_address(text)
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return _ANY if (mapped or found).is_unspecified else str(mapped or found)

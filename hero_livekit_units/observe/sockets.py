@@ -65,10 +65,12 @@ def _collect(netlink: socket.socket, family: int, protocol: Protocol, found: Hol
         at = 0
         while at < len(answer):
             length, kind, *_ = _HEADER.unpack_from(answer, at)
-            if kind == _NLMSG_DONE:
+            if kind in {_NLMSG_DONE, _NLMSG_ERROR}:
+                # Both carry a status. A kernel without diagnosis of UDP ends an empty list with one: not a list at all.
+                (status,) = struct.unpack_from("=i", answer, at + _HEADER.size)
+                if status or kind == _NLMSG_ERROR:
+                    raise OSError(-status, "sock_diag refused")
                 return
-            if kind == _NLMSG_ERROR:
-                raise OSError(-struct.unpack_from("=i", answer, at + _HEADER.size)[0], "sock_diag refused")
             port, address, inode = _ANSWER.unpack_from(answer, at + _HEADER.size)
             packed = address if family == socket.AF_INET6 else address[:4]
             found[protocol, int.from_bytes(port, "big")].append((str(ipaddress.ip_address(packed)), inode))

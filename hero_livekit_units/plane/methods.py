@@ -24,7 +24,8 @@ class LivekitService:
 
     def install(self, *, livekit_server: str = "") -> dict[str, Any]:
         """Have the programs on this host; `livekit_server` names one that is there already. May take minutes."""
-        named = Path(_text("livekit_server", livekit_server)) if livekit_server else None
+        program = _text("livekit_server", livekit_server)
+        named = Path(program) if program else None
         found = install(self._media.catalog, self._media.settings(), self._media.places.home, named=named)
         return {"programs": [{"path": str(item.path), "road": item.road, "sha256": item.sha256} for item in found]}
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import os
 import signal
 import sys
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pjrpc.server import MethodRegistry
 
@@ -23,6 +24,7 @@ from hero_livekit_units.version import VERSION
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hero_livekit_units.herosocket.listener import Listener
     from hero_livekit_units.places import Places
 
 _log = logging.getLogger(__name__)
@@ -40,8 +42,8 @@ _CODES: tuple[tuple[type[UnitsError], int], ...] = (
 _JSON_TYPES = {"str": "string", "bool": "boolean"}
 
 
-def serve(places: Places, *, hero_proc_socket: str | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code.
+def serve(places: Places, *, hero_proc_socket: str | None = None) -> NoReturn:
+    """Serve until SIGTERM or SIGINT, which end the process with status 0.
 
     Raises:
         SocketBusy: another control plane serves this socket.
@@ -54,10 +56,9 @@ def serve(places: Places, *, hero_proc_socket: str | None = None) -> int:
         asyncio.run(_serve(service, listener))
     finally:
         listener.close()
-    return 0
 
 
-async def _serve(service: LivekitService, listener: Any) -> None:
+async def _serve(service: LivekitService, listener: Listener) -> NoReturn:
     methods = MethodRegistry()
     for name in METHODS:
         methods.add_method(threaded(_answering(getattr(service, name))), f"livekitservice.{name}")
@@ -77,6 +78,9 @@ async def _serve(service: LivekitService, listener: Any) -> None:
     _log.info("control plane serves %s", listener.path)
     await ended.wait()
     await server.close()
+    listener.close()
+    # A step that waits in a thread must not hold up the end: the next ensure goes on from wherever it stood.
+    os._exit(0)
 
 
 def _answering(method: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from hero_livekit_units.model.launch import LaunchSpec
 
-_LOOK_DEADLINE_S = 1.0  # an answer that takes longer is no answer: looking must stay quick
+_LOOK_DEADLINE_S = 0.5  # half of a whole look: a supervisor that hangs must leave the other witnesses their time
 _ACT_DEADLINE_S = 10.0
+_UNSHAPED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 class HeroProcRegistry:
@@ -44,9 +45,8 @@ class HeroProcRegistry:
                     entries[instance] = found
         except RegistryError as error:
             return Survey(self._silent(error), None)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            garbage = RegistryProtocolError("service.status", f"an answer of unknown shape ({error!r})")
-            return Survey(self._silent(garbage), None)
+        except _UNSHAPED as error:
+            return Survey(self._silent(_garbage("service.status", error)), None)
         return Survey(supervisor, entries)
 
     def register(self, spec: LaunchSpec) -> bool:
@@ -78,9 +78,12 @@ class HeroProcRegistry:
     def kill(self, instance: str) -> None:
         """SIGKILL to the process of its current job."""
         status = self._client.call("service.status", {"name": wire.service_name(instance)})
-        for job in status["actions"]:
-            if job.get("pid"):
-                self._client.call("job.kill", {"job_id": job["job_id"], "signal": "SIGKILL"})
+        try:
+            jobs = [job["job_id"] for job in status["actions"] if job.get("pid")]
+        except _UNSHAPED as error:
+            raise _garbage("service.status", error) from error
+        for job in jobs:
+            self._client.call("job.kill", {"job_id": job, "signal": "SIGKILL"})
 
     def restart(self, instance: str) -> None:
         """Stop, then start."""
@@ -95,7 +98,9 @@ class HeroProcRegistry:
                 continue
             if isinstance(answer, RegistryRefused):
                 raise answer
-            found[name] = str(answer["value"])
+            if not isinstance(answer, dict) or not isinstance(answer.get("value"), str):
+                raise RegistryProtocolError("secret.get", "an answer of unknown shape")  # which is not shown
+            found[name] = answer["value"]
         return found
 
     def store_secret(self, name: str, value: str) -> None:
@@ -118,6 +123,10 @@ class HeroProcRegistry:
         return SupervisorSeen("", "", None, Verdict.UNKNOWN, error.cause, self._socket)
 
 
+def _garbage(method: str, error: Exception) -> RegistryProtocolError:
+    return RegistryProtocolError(method, f"an answer of unknown shape ({error!r})")
+
+
 def _entry(instance: str, status: Any, action: Any) -> Entry | None:
     if isinstance(status, EntryNotFound):
         return None
@@ -132,4 +141,19 @@ def _differs(stored: Any, wanted: dict[str, Any]) -> bool:
         return True
     if isinstance(stored, RegistryRefused):
         raise stored
-    return any(stored.get(key) != value for key, value in wanted.items())
+    return not _holds(stored, wanted)
+
+
+def _holds(stored: Any, wanted: Any) -> bool:
+    """Whether all that is wanted is stored, at any depth. What is no longer wanted shows in the digest in the tags."""
+    if isinstance(wanted, dict):
+        return isinstance(stored, dict) and all(
+            key in stored and _holds(stored[key], value) for key, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return (
+            isinstance(stored, list)
+            and len(stored) == len(wanted)
+            and all(_holds(one, other) for one, other in zip(stored, wanted, strict=True))
+        )
+    return bool(stored == wanted)

@@ -59,10 +59,14 @@ class Peer:
         self._configuration.write_text(SUPERVISORD.format(root=root))
         command = [str(BIN / "supervisord"), "--nodaemon", "-c", str(self._configuration)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until((root / "s.sock").exists)
-        transport: Any = SupervisorTransport(None, None, serverurl=f"unix://{root}/s.sock")
-        self.rpc: Any = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
-        until(lambda: self.pid("one") and self.pid("two"))
+        try:
+            until((root / "s.sock").exists)
+            transport: Any = SupervisorTransport(None, None, serverurl=f"unix://{root}/s.sock")
+            self.rpc: Any = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+            until(lambda: self.pid("one") and self.pid("two"))
+        except BaseException:
+            self.close()
+            raise
 
     def pid(self, name: str) -> int:
         """The pid of a program, 0 while it has none."""

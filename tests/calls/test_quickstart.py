@@ -73,6 +73,17 @@ def test_the_quick_start_keeps_its_promise_and_leaves_nothing_behind(
         assert not stack.places.socket(service).exists()
 
 
+def test_without_a_network_interface_it_says_what_to_do(stack: Stack) -> None:
+    """In a network namespace with nothing but lo it ends before it starts anything."""
+    assert quickstart(stack, "--help").returncode == 0  # its environment is set up while there still is a network
+    command = ["unshare", "--map-root-user", "--net", str(QUICKSTART)]
+    run = subprocess.run(command, env=stack.environment, capture_output=True, text=True, check=False, timeout=300)
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "no network interface beside lo" in run.stderr
+    assert "hint: as root: ip link add" in run.stderr
+    assert not stack.places.socket("hero_proc").parent.exists()
+
+
 def test_a_stranger_on_a_port_is_named_and_nothing_is_started(stack: Stack, livekit_server: Path) -> None:
     """The quick start stops with the reason, and the stranger lives on."""
     listener = (

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hero_livekit_units.embedded.children import MARK, adopt, age_s, find_marked
-from hero_livekit_units.herosocket.procfs import start_time_of
+from hero_livekit_units.procfs import start_time_of
 from tests.embedded.running import child, lives, until
 
 if TYPE_CHECKING:
