@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ from hero_livekit_units.definitions.files import shipped_catalog
 from hero_livekit_units.livekit.provision import provision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hero_livekit_units.definitions.catalog import Catalog
 
@@ -53,3 +55,11 @@ def free_port() -> Callable[[], int]:
                 return number
 
     return find
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """An empty folder with a short path, as the path of a Unix socket has 107 bytes at most."""
+    folder = Path(tempfile.mkdtemp(prefix="hlu", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from functools import partial
 from pathlib import Path
@@ -71,5 +72,6 @@ def _link(place: Path, program: Path) -> None:
         fresh.symlink_to(program)
         fresh.replace(place)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            fresh.unlink()
         raise UnitsError(f"cannot link {place} to {program}: {error.strerror}") from error

@@ -8,7 +8,8 @@ import logging
 import os
 import signal
 import sys
-from functools import wraps
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pjrpc.server import MethodRegistry
@@ -22,7 +23,7 @@ from hero_livekit_units.plane.methods import LivekitService
 from hero_livekit_units.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from hero_livekit_units.herosocket.listener import Listener
     from hero_livekit_units.places import Places
@@ -31,6 +32,9 @@ _log = logging.getLogger(__name__)
 
 NAME = "hero_livekit"
 METHODS = ("install", "configure", "start", "stop", "status", "ensure_ready", "plan", "ensure")
+_LOOKS = ("status", "plan")
+# Whoever acts may have to wait for its turn, for a minute even; those who only look must not wait behind it.
+_ACTING_THREADS = 32
 
 # Codes of this service, -32020 to -32029; anything else that is ours on purpose is -32020.
 _CODES: tuple[tuple[type[UnitsError], int], ...] = (
@@ -60,8 +64,10 @@ def serve(places: Places, *, hero_proc_socket: str | None = None) -> NoReturn:
 
 async def _serve(service: LivekitService, listener: Listener) -> NoReturn:
     methods = MethodRegistry()
+    acting = ThreadPoolExecutor(_ACTING_THREADS, thread_name_prefix="act")
     for name in METHODS:
-        methods.add_method(threaded(_answering(getattr(service, name))), f"livekitservice.{name}")
+        method = _answering(getattr(service, name))
+        methods.add_method(threaded(method) if name in _LOOKS else _acting(method, acting), f"livekitservice.{name}")
     about = HeroService(
         name=NAME,
         title="LiveKit control plane",
@@ -81,6 +87,18 @@ async def _serve(service: LivekitService, listener: Listener) -> NoReturn:
     listener.close()
     # A step that waits in a thread must not hold up the end: the next ensure goes on from wherever it stood.
     os._exit(0)
+
+
+def _acting(
+    method: Callable[..., dict[str, Any]], pool: ThreadPoolExecutor
+) -> Callable[..., Awaitable[dict[str, Any]]]:
+    """A method that runs in threads which are kept for acting."""
+
+    @wraps(method)
+    async def in_pool(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        return await asyncio.get_running_loop().run_in_executor(pool, partial(method, *args, **kwargs))
+
+    return in_pool
 
 
 def _answering(method: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:

@@ -77,13 +77,13 @@ class HeroProcRegistry:
 
     def kill(self, instance: str) -> None:
         """SIGKILL to the process of its current job."""
-        status = self._client.call("service.status", {"name": wire.service_name(instance)})
-        try:
-            jobs = [job["job_id"] for job in status["actions"] if job.get("pid")]
-        except _UNSHAPED as error:
-            raise _garbage("service.status", error) from error
-        for job in jobs:
-            self._client.call("job.kill", {"job_id": job, "signal": "SIGKILL"})
+        for job in self._jobs(instance):
+            try:
+                self._client.call("job.kill", {"job_id": job, "signal": "SIGKILL"})
+            except RegistryRefused:
+                # It may have ended by itself since we asked, and that is all that was wanted.
+                if job in self._jobs(instance):
+                    raise
 
     def restart(self, instance: str) -> None:
         """Stop, then start."""
@@ -110,6 +110,14 @@ class HeroProcRegistry:
     def record(self, source: str, text: str) -> None:
         """Add a line to hero_proc's log."""
         self._client.call("logs.insert", {"src": source, "content": text, "context_name": wire.CONTEXT})
+
+    def _jobs(self, instance: str) -> list[int]:
+        """The jobs of an instance that have a process."""
+        status = self._client.call("service.status", {"name": wire.service_name(instance)})
+        try:
+            return [job["job_id"] for job in status["actions"] if job.get("pid")]
+        except _UNSHAPED as error:
+            raise _garbage("service.status", error) from error
 
     def _supervisor(self, ping: Any, took_s: float) -> SupervisorSeen:
         if isinstance(ping, RegistryRefused):

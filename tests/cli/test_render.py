@@ -1,0 +1,152 @@
+"""What a person reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from hero_livekit_units.cli.render import duration, plan_text, receipt_text, status_text, table, units_text
+from hero_livekit_units.model.observed import Evidence, Observed
+from hero_livekit_units.model.plain import plain
+from hero_livekit_units.model.plan import Goal
+from hero_livekit_units.plan.planner import plan
+from hero_livekit_units.report import status_report
+from tests.strategies import BACKEND, MEDIA, SILENT, healthy, stopped, world, worlds
+
+
+def shown(observed: Observed, *, evidence: bool = False) -> str:
+    """The status of a world as text."""
+    return status_text(status_report(observed, "ws://127.0.0.1:7880", "this command, pid 7"), evidence=evidence)
+
+
+def test_a_healthy_group() -> None:
+    """One line a unit, in columns; then the supervisor, where to join, and who looked."""
+    assert shown(world(healthy(MEDIA, people=3), healthy(BACKEND))) == (
+        "   UNIT              RELEASE    VERDICT  PID   UP         CALLS  WHY\n"
+        "●  livekit-server@a  1.13.5-r1  healthy  4242  1 h 0 min  3 in 1  pid 4242 answers\n".replace(
+            "CALLS  WHY", "CALLS   WHY"
+        ).replace("", "")
+        + "●  lk-backend        0.1.0-r1   healthy  4242  1 h 0 min  -       pid 4242 answers\n"
+        "\n"
+        "supervisor  healthy: embedded 0.1.0, pid 77 (answered in 0.3 ms)\n"
+        "join        ws://127.0.0.1:7880\n"
+        "seen by     this command, pid 7, in 1.0 ms"
+    ).replace("CALLS  WHY", "CALLS   WHY")
+
+
+def test_nothing_runs_and_nobody_answers() -> None:
+    """What could not be seen is a dash, and how to get a supervisor is told."""
+    text = shown(world(stopped(MEDIA), supervisor=SILENT))
+    assert "○  livekit-server@a  1.13.5-r1  stopped  -    -   -      the supervisor does not know it" in text
+    assert "supervisor  unknown: none (nobody listens on /s/rpc.sock)" in text
+    assert "start one with `hlu hero-proc start`; running calls do not need it" in text
+
+
+def test_unknown_calls_are_not_none() -> None:
+    """A count that could not be had says so."""
+    assert "  unknown  pid 4242 answers" in shown(world(healthy(MEDIA, people=None)))
+
+
+def test_evidence() -> None:
+    """What each witness said: for, against, could not be asked."""
+    witnesses = (
+        Evidence("supervisor", "not registered", False, 0.25),  # noqa: FBT003
+        Evidence("kernel", "pid 4242", True, 0.5),  # noqa: FBT003
+        Evidence("calls", "unknown", None, 12.0),
+    )
+    text = shown(world(healthy(MEDIA, evidence=witnesses)), evidence=True)
+    assert (
+        "livekit-server@a\n"
+        "  -  supervisor  not registered  0.2 ms\n"
+        "  +  kernel      pid 4242        0.5 ms\n"
+        "  ?  calls       unknown         12.0 ms\n"
+    ) in text
+
+
+@given(worlds())
+def test_any_world_can_be_shown(observed: Observed) -> None:
+    """No contradiction between witnesses is too strange to be shown: every unit has its line and its verdict."""
+    lines = shown(observed, evidence=True).splitlines()
+    for line, seen in zip(lines[1:], observed.instances, strict=False):
+        assert line[1:].split()[0] == seen.spec.instance
+        assert seen.verdict in line
+
+
+@given(worlds())
+def test_any_plan_can_be_shown(observed: Observed) -> None:
+    """Every step with its reason and effect, every refusal with what would help, every note."""
+    for goal in Goal:
+        found = plan(observed, goal)
+        text = plan_text(plain(found))
+        assert all(step.because in text and step.effect in text for step in found.steps)
+        assert all(refusal.because in text and refusal.possible_when in text for refusal in found.refusals)
+        assert all(note.text in text for note in found.notes)
+        assert bool(found.steps or found.refusals or found.notes) is (text != "nothing has to change")
+
+
+def receipt(**changes: Any) -> dict[str, Any]:
+    """A receipt of an ensure that had nothing to do."""
+    state = {"instance": "lk-backend", "verdict": "healthy", "process": {"pid": 7, "start_time": 1}}
+    nothing: dict[str, Any] = {"done": [], "refusals": [], "notes": [], "after": [state], "changed": False}
+    return nothing | {"took_ms": 12.345} | changes
+
+
+def test_a_receipt_of_nothing() -> None:
+    """That nothing was changed is worth a line."""
+    assert receipt_text(receipt()) == "now      lk-backend: healthy, pid 7\nnothing was changed (12.3 ms)"
+
+
+def test_a_receipt() -> None:
+    """What was done, what was not and why, what lives now."""
+    start = {"step": "start", "instance": "lk-backend"}
+    refusal = {"instance": "livekit-server@a", "because": "held by pid 666", "possible_when": "it is gone"}
+    text = receipt_text(
+        receipt(
+            done=[{"step": start, "outcome": "ready as pid 7", "took_ms": 1234.0}],
+            refusals=[refusal],
+            notes=[{"instance": "x", "text": "left alone"}],
+            after=[{"instance": "lk-backend", "verdict": "stopped", "process": None}],
+            changed=True,
+        )
+    )
+    assert text.splitlines() == [
+        "done     start lk-backend: ready as pid 7 (1.23 s)",
+        "refused  livekit-server@a: held by pid 666",
+        "         possible when it is gone",
+        "note     x: left alone",
+        "now      lk-backend: stopped",
+    ]
+
+
+def test_units() -> None:
+    """The catalog."""
+    row = {"name": "lk-backend", "release": "0.1.0-r1", "digest": "ab", "summary": "makes tokens"}
+    assert units_text([row]).splitlines() == [
+        "UNIT        RELEASE   DIGEST  SUMMARY",
+        "lk-backend  0.1.0-r1  ab      makes tokens",
+    ]
+
+
+def test_a_table_ends_without_spaces() -> None:
+    """Columns are as wide as their widest cell, and lines end with their text."""
+    assert table([("a", "b", ""), ("ccc", "", "d")]) == ["a    b", "ccc     d"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.9, "0 s"),
+        (59.9, "59 s"),
+        (60.0, "1 min 0 s"),
+        (3599.0, "59 min 59 s"),
+        (3600.0, "1 h 0 min"),
+        (86399.0, "23 h 59 min"),
+        (86400.0, "1 d 0 h"),
+        (8_640_000.0, "100 d 0 h"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    """The two largest units."""
+    assert text == duration(seconds)

@@ -1,0 +1,52 @@
+"""A small HTTP server on a TCP port of 127.0.0.1 whose answers are bytes by path, or a hang."""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
+
+
+def ok(body: str) -> bytes:
+    """A whole answer with status 200."""
+    data = body.encode()
+    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(data), data)
+
+
+class HttpAnswers:
+    """Serves while the context lasts; None for a path is silence until the client leaves. `asked` lists the paths."""
+
+    def __init__(self, answers: Mapping[str, bytes | None]) -> None:
+        self.asked: list[str] = []
+        own = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                path = self.rfile.readline().split()[1].decode()
+                while self.rfile.readline().strip():
+                    pass
+                own.asked.append(path)
+                found = answers.get(path, NOT_FOUND)
+                if found is None:
+                    self.rfile.read(1)
+                else:
+                    self.wfile.write(found)
+
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

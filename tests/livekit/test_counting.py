@@ -1,0 +1,153 @@
+"""Counting rooms and people: the right source, and never a zero that nobody counted."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hero_livekit_units.livekit.counting import count_calls
+from hero_livekit_units.model.launch import Port
+from hero_livekit_units.model.observed import CallsSeen
+from hero_livekit_units.model.unit import CallSource, CallSourceKind, Protocol
+from tests.fakes.http_answers import HttpAnswers, ok
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+METRICS = """# HELP livekit_room_total
+# TYPE livekit_room_total gauge
+livekit_room_total{node_id="ND_x",node_type="SERVER"} 2
+# TYPE livekit_participant_total gauge
+livekit_participant_total{node_id="ND_x",node_type="SERVER"} 5
+# TYPE go_goroutines gauge
+go_goroutines 40
+"""
+
+
+def debug(number: int) -> tuple[CallSource, Port]:
+    """The first source."""
+    return CallSource(CallSourceKind.DEBUG_ROOMS, "debug"), Port("debug", number, Protocol.TCP, "127.0.0.1")
+
+
+def prometheus(number: int) -> tuple[CallSource, Port]:
+    """The second source."""
+    return CallSource(CallSourceKind.PROMETHEUS, "prometheus"), Port("prometheus", number, Protocol.TCP, "127.0.0.1")
+
+
+def room(participants: Any) -> dict[str, Any]:
+    """A room as livekit-server lists it."""
+    return {"Name": "standup", "Sid": "RM_x", "CreatedAt": 1, "Participants": participants}
+
+
+@pytest.mark.parametrize(
+    ("listed", "rooms", "people"),
+    [
+        pytest.param([], 0, 0, id="no-room"),
+        pytest.param([room(None)], 1, 0, id="nobody-has-joined-yet"),
+        pytest.param([room({})], 1, 0, id="everybody-has-left"),
+        pytest.param([room({"ada": {"ID": "PA_1"}, "bob": {"ID": "PA_2"}})], 1, 2, id="two-people"),
+        pytest.param([room({"ada": {}}), room(None), room({"ada": {}, "cy": {}})], 3, 3, id="three-rooms"),
+        pytest.param([room([{"ID": "PA_1"}])], 1, 1, id="a-list-of-people"),
+    ],
+)
+def test_debug_rooms(listed: Any, rooms: int, people: int) -> None:
+    """The data that livekit-server's own drain decides by."""
+    with HttpAnswers({"/debug/rooms": ok(json.dumps(listed))}) as server:
+        found = count_calls([debug(server.port)], 2.0)
+        assert server.asked == ["/debug/rooms"]
+    assert found == CallsSeen(rooms, people, f"debug-rooms on port {server.port}")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        pytest.param(ok("null"), "not a list of rooms", id="null"),
+        pytest.param(ok("{}"), "not a list of rooms", id="object"),
+        pytest.param(ok("[null]"), "not a list of rooms", id="null-for-a-room"),
+        pytest.param(ok('[{"Name": "x"}]'), "a room without participants", id="no-participants"),
+        pytest.param(ok('[{"participants": {"ada": {}}}]'), "a room without participants", id="renamed"),
+        pytest.param(ok('[{"Participants": 3}]'), "a room without participants", id="a-number"),
+        pytest.param(ok(""), "Expecting value", id="empty"),
+        pytest.param(ok("<html>"), "Expecting value", id="html"),
+        pytest.param(b"HTTP/1.1 404 Not Found\r\n\r\n", "HTTP 404", id="not-found"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n[]", "the answer ends early", id="cut-short"),
+        pytest.param(b"", "without response", id="closed"),
+        pytest.param(b"nonsense\r\n\r\n", "nonsense", id="garbage"),
+    ],
+)
+def test_what_cannot_be_counted_is_none(answer: bytes, reason: str) -> None:
+    """An answer that is not understood may hide people: the count is None with the reason, never 0."""
+    with HttpAnswers({"/debug/rooms": answer}) as server:
+        found = count_calls([debug(server.port)], 2.0)
+    assert (found.rooms, found.people) == (None, None)
+    assert reason in found.source
+
+
+def test_the_second_source_is_asked_when_the_first_fails() -> None:
+    """livekit-server before 1.13.3 has no list of rooms, but it has metrics."""
+    with HttpAnswers({"/metrics": ok(METRICS)}) as server:
+        found = count_calls([debug(server.port), prometheus(server.port)], 2.0)
+        assert server.asked == ["/debug/rooms", "/metrics"]
+    assert found == CallsSeen(2, 5, f"prometheus on port {server.port}")
+
+
+def test_the_second_source_is_not_asked_when_the_first_answers() -> None:
+    """The order is the order of trust: metrics may be seconds old."""
+    with HttpAnswers({"/debug/rooms": ok("[]"), "/metrics": ok(METRICS)}) as server:
+        assert count_calls([debug(server.port), prometheus(server.port)], 2.0).people == 0
+        assert server.asked == ["/debug/rooms"]
+
+
+def test_metrics_of_several_nodes_are_added() -> None:
+    """A gauge with labels has a sample for each of them."""
+    more = METRICS + 'livekit_room_total{node_id="ND_y"} 1\nlivekit_participant_total{node_id="ND_y"} 7\n'
+    with HttpAnswers({"/metrics": ok(more)}) as server:
+        found = count_calls([prometheus(server.port)], 2.0)
+    assert (found.rooms, found.people) == (3, 12)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("go_goroutines 40\n", id="no-gauges"),
+        pytest.param("livekit_room_total 2\n", id="one-of-two"),
+        pytest.param("livekit_room_total 2\nlivekit_participant_total NaN\n", id="not-a-number"),
+        pytest.param("livekit_room_total 2\nlivekit_participant_total +Inf\n", id="infinite"),
+        pytest.param("livekit_room_total{ 2\n", id="broken"),
+        pytest.param("{}}}\n\x00\n", id="garbage"),
+        pytest.param("<html><body>hello</body></html>", id="html"),
+    ],
+)
+def test_metrics_that_do_not_tell_are_none(text: str) -> None:
+    """As for the list of rooms."""
+    with HttpAnswers({"/metrics": ok(text)}) as server:
+        found = count_calls([prometheus(server.port)], 2.0)
+    assert (found.rooms, found.people) == (None, None)
+    assert found.source.startswith(f"prometheus on port {server.port}: ")
+
+
+def test_nobody_answers(free_port: Callable[[], int]) -> None:
+    """Both reasons are told."""
+    one, other = free_port(), free_port()
+    found = count_calls([debug(one), prometheus(other)], 1.0)
+    assert (found.rooms, found.people) == (None, None)
+    assert f"debug-rooms on port {one}: " in found.source
+    assert f"; prometheus on port {other}: " in found.source
+
+
+def test_a_silent_server() -> None:
+    """Each source has its time and no more."""
+    with HttpAnswers({"/debug/rooms": None, "/metrics": ok(METRICS)}) as server:
+        began = time.monotonic()
+        found = count_calls([debug(server.port), prometheus(server.port)], 0.3)
+        assert time.monotonic() - began < 1.0
+    assert found.people == 5
+
+
+def test_nothing_to_ask() -> None:
+    """A unit without sources is not counted as empty."""
+    assert count_calls([], 1.0) == CallsSeen(None, None, "nothing to ask")

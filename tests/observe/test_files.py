@@ -1,0 +1,94 @@
+"""Whether files are as they should be."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from hero_livekit_units.definitions.files import shipped_catalog
+from hero_livekit_units.definitions.settings import desired_specs
+from hero_livekit_units.execute.files import write_atomically
+from hero_livekit_units.model.launch import LaunchFile, LaunchSpec
+from hero_livekit_units.model.settings import Settings
+from hero_livekit_units.observe.files import content, files_that_differ
+
+SECRETS = {"api_key": "APIx", "api_secret": "s" * 43, "backend_secret": "b" * 43}
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> LaunchSpec:
+    """The media unit with its files below a folder of the test, written as they should be."""
+    media, _ = desired_specs(shipped_catalog(), Settings(), home=str(tmp_path), python=sys.executable)
+    for file in media.files:
+        write_atomically(Path(file.path), content(file, SECRETS), file.mode)
+    return media
+
+
+def test_as_they_should_be(spec: LaunchSpec) -> None:
+    """What was written is what is expected."""
+    assert files_that_differ(spec, SECRETS) == ()
+
+
+def test_content() -> None:
+    """Secrets are filled in; a missing one is an error and not an empty value."""
+    file = LaunchFile("/x", 0o600, "key: ${secret.api_key}\n")
+    assert content(file, {"api_key": "APIx"}) == "key: APIx\n"
+    with pytest.raises(KeyError):
+        content(file, {})
+
+
+def test_a_secret_is_not_a_template() -> None:
+    """A value that looks like a parameter stays as it is."""
+    assert content(LaunchFile("/x", 0o600, "${secret.api_key}"), {"api_key": "${ports.http}"}) == "${ports.http}"
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _append(path: Path) -> None:
+    path.write_text(path.read_text() + "#\n")
+
+
+def _open_to_all(path: Path) -> None:
+    path.chmod(0o644)
+
+
+def _garble(path: Path) -> None:
+    path.write_bytes(b"\xff\xfe")
+
+
+def _replace_folder(path: Path) -> None:
+    path.unlink()
+    path.parent.rmdir()
+    path.parent.touch()
+
+
+@pytest.mark.parametrize("change", [_remove, _append, _open_to_all, _garble, _replace_folder])
+def test_what_differs_is_named(change: object, spec: LaunchSpec) -> None:
+    """A file that is missing, has other content, another mode or no text is named by its path."""
+    path = spec.files[0].path
+    assert callable(change)
+    change(Path(path))
+    assert files_that_differ(spec, SECRETS) == (path,)
+
+
+def test_other_secrets(spec: LaunchSpec) -> None:
+    """Files with a key that is no longer the supervisor's differ: nobody could join with its tokens."""
+    assert files_that_differ(spec, SECRETS | {"api_key": "APIy"}) == (spec.files[0].path,)
+    assert files_that_differ(spec, {}) == (spec.files[0].path,)
+
+
+def test_without_the_secrets_nothing_is_told(spec: LaunchSpec) -> None:
+    """Could not compare is None: neither the same nor different."""
+    assert files_that_differ(spec, None) is None
+
+
+def test_a_file_that_cannot_be_read(spec: LaunchSpec) -> None:
+    """A folder in place of the file can be looked at but not read: it cannot be told."""
+    path = Path(spec.files[0].path)
+    path.unlink()
+    path.mkdir(mode=0o600)
+    assert files_that_differ(spec, SECRETS) is None or files_that_differ(spec, SECRETS) == (str(path),)

@@ -1,0 +1,46 @@
+"""Where things lie, as the environment says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hero_livekit_units.herosocket.address import socket_path
+from hero_livekit_units.places import Places, find_places
+
+
+@pytest.mark.parametrize(
+    ("environment", "var", "sockets"),
+    [
+        pytest.param({"HOME": "/home/ada"}, "/home/ada/hero/var", "/home/ada/hero/var/sockets", id="home"),
+        pytest.param({}, "/root/hero/var", "/root/hero/var/sockets", id="nothing-set"),
+        pytest.param({"PATH_ROOT": "/srv/hero"}, "/srv/hero/var", "/srv/hero/var/sockets", id="root"),
+        pytest.param({"PATH_ROOT": "/srv", "PATH_VAR": "/var/lib/x"}, "/var/lib/x", "/srv/var/sockets", id="var"),
+        pytest.param({"PATH_ROOT": "/srv", "PATH_SOCKET": "/run/h"}, "/srv/var", "/run/h", id="socket"),
+        pytest.param({"HOME": "/h", "HERO_SOCKET_DIR": "/run/o"}, "/h/hero/var", "/run/o", id="older-name"),
+        pytest.param({"HOME": "/h", "PATH_VAR": "", "PATH_ROOT": ""}, "/h/hero/var", "/h/hero/var/sockets", id="empty"),
+    ],
+)
+def test_places(environment: dict[str, str], var: str, sockets: str) -> None:
+    """The order of the Hero conventions; the client of `hlu status` finds the same socket without this module."""
+    places = find_places(environment)
+    assert places == Places(Path(var, "hero_livekit"), Path(sockets), Path(var, "hero_proc"))
+    assert places.settings_file == Path(var, "hero_livekit", "media.toml")
+    assert str(places.socket("hero_livekit")) == socket_path("hero_livekit", environment)
+
+
+def test_places_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative folder is meant from where the command was given; daemons run elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    places = find_places({"PATH_ROOT": "here", "PATH_SOCKET": "socks"})
+    assert places == Places(tmp_path / "here/var/hero_livekit", tmp_path / "socks", tmp_path / "here/var/hero_proc")
+
+
+def test_looking_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of this process is the default, and no folder is made."""
+    monkeypatch.setenv("PATH_ROOT", str(tmp_path / "root"))
+    for name in ("PATH_VAR", "PATH_SOCKET", "HERO_SOCKET_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    assert find_places().home == tmp_path / "root" / "var" / "hero_livekit"
+    assert list(tmp_path.iterdir()) == []
