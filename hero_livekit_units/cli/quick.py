@@ -34,7 +34,7 @@ def status(*, as_json: bool, evidence: bool) -> int | None:
         return show_status(report, as_json=as_json, evidence=evidence)
     except RegistryError:
         return None
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, LookupError, TypeError, ValueError):
         return None  # the control plane of another release has another report; nothing is printed yet
 
 

@@ -69,7 +69,7 @@ def units_text(units: list[dict[str, Any]]) -> str:
 
 def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Rows of cells as lines with aligned columns."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) if rows else 0)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 

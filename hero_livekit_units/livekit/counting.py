@@ -9,6 +9,7 @@ import http.client
 import json
 from typing import TYPE_CHECKING, Any
 
+from hero_livekit_units.livekit.asking import asked
 from hero_livekit_units.model.observed import CallsSeen
 from hero_livekit_units.model.unit import CallSource, CallSourceKind
 
@@ -67,18 +68,13 @@ def _prometheus(port: Port, timeout_s: float) -> tuple[int, int]:
 
 
 def _get(port: Port, path: str, timeout_s: float) -> bytes:
-    connection = http.client.HTTPConnection(port.connect_host, port.number, timeout=timeout_s)
-    try:
-        connection.request("GET", path, headers={"connection": "close"})
-        answer = connection.getresponse()
+    with asked(port, path, timeout_s) as answer:
         if answer.status != 200:
             raise ValueError(f"HTTP {answer.status}")
         body = answer.read(_LARGEST_ANSWER)
         if answer.length:
             raise ValueError("the answer ends early")
         return body
-    finally:
-        connection.close()
 
 
 _COUNTS = {CallSourceKind.DEBUG_ROOMS: _debug_rooms, CallSourceKind.PROMETHEUS: _prometheus}

@@ -72,7 +72,9 @@ def _command(folder: Path) -> str:
         words = folder.joinpath("cmdline").read_bytes().split(b"\0")
     except OSError:
         return ""
-    return b" ".join(words).decode(errors="replace").strip()
+    text = b" ".join(words).decode(errors="replace").strip()
+    # It is shown on terminals, and a stranger chose it.
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 @cache

@@ -7,6 +7,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+from hero_livekit_units.livekit.asking import asked
 from hero_livekit_units.model.observed import ProbeSeen
 from hero_livekit_units.model.unit import ProbeKind
 
@@ -43,13 +44,8 @@ def _question(probe: Probe) -> str:
 
 
 def _http(probe: Probe) -> tuple[bool, str]:
-    connection = http.client.HTTPConnection(probe.port.connect_host, probe.port.number, timeout=probe.timeout_s)
-    try:
-        connection.request("GET", probe.path, headers={"connection": "close"})
-        answer = connection.getresponse()
+    with asked(probe.port, probe.path, probe.timeout_s) as answer:
         return answer.status == probe.expect_status, f"{answer.status} {answer.reason}".strip()
-    finally:
-        connection.close()
 
 
 def _tcp(probe: Probe) -> tuple[bool, str]:

@@ -28,6 +28,7 @@ def stack(livekit_server: Path) -> Iterator[Stack]:
     try:
         yield prepared
     finally:
+        quickstart(prepared, "--down")
         prepared.close()
 
 

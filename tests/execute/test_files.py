@@ -7,15 +7,15 @@ import stat
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+import hero_livekit_units
 from hero_livekit_units.errors import StepFailed
 from hero_livekit_units.execute.files import write_atomically
 
-if TYPE_CHECKING:
-    from pathlib import Path
+ROOT = str(Path(hero_livekit_units.__file__).parents[1])
 
 # Runs in a process of its own, whose limit on the size of a file stands for a disk that is full.
 WRITE_WITH_A_LIMIT = """
@@ -79,7 +79,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        env={"PYTHONPATH": os.getcwd(), "PYTHONDONTWRITEBYTECODE": "1"},  # noqa: PTH109
+        env={"PYTHONPATH": ROOT, "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert run.stdout == f"cannot write {path}: File too large; the old file is as it was\n"
     assert path.read_text() == "old"

@@ -8,17 +8,19 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+import hero_livekit_units
 from hero_livekit_units.errors import StepFailed, StepTimedOut
 from hero_livekit_units.execute.lock import acting_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+ROOT = str(Path(hero_livekit_units.__file__).parents[1])
 HOLD = """
 import sys
 from pathlib import Path
@@ -37,7 +39,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={"PYTHONPATH": os.getcwd(), "PYTHONDONTWRITEBYTECODE": "1"},  # noqa: PTH109
+        env={"PYTHONPATH": ROOT, "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"

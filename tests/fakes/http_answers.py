@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import socketserver
 import threading
+import time
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
+DRIP = b"a byte now and then, without an end"
 NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -20,7 +23,7 @@ def ok(body: str) -> bytes:
 
 
 class HttpAnswers:
-    """Serves while the context lasts; None for a path is silence until the client leaves. `asked` lists the paths."""
+    """Serves while the context lasts; None is silence, DRIP bytes without an end. `asked` lists the paths."""
 
     def __init__(self, answers: Mapping[str, bytes | None]) -> None:
         self.asked: list[str] = []
@@ -35,6 +38,11 @@ class HttpAnswers:
                 found = answers.get(path, NOT_FOUND)
                 if found is None:
                     self.rfile.read(1)
+                elif found is DRIP:
+                    with contextlib.suppress(ConnectionError):
+                        while True:
+                            self.wfile.write(b"x")
+                            time.sleep(0.02)
                 else:
                     self.wfile.write(found)
 

@@ -12,7 +12,7 @@ from hero_livekit_units.livekit.counting import count_calls
 from hero_livekit_units.model.launch import Port
 from hero_livekit_units.model.observed import CallsSeen
 from hero_livekit_units.model.unit import CallSource, CallSourceKind, Protocol
-from tests.fakes.http_answers import HttpAnswers, ok
+from tests.fakes.http_answers import DRIP, HttpAnswers, ok
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,9 +139,10 @@ def test_nobody_answers(free_port: Callable[[], int]) -> None:
     assert f"; prometheus on port {other}: " in found.source
 
 
-def test_a_silent_server() -> None:
-    """Each source has its time and no more."""
-    with HttpAnswers({"/debug/rooms": None, "/metrics": ok(METRICS)}) as server:
+@pytest.mark.parametrize("answer", [None, DRIP], ids=["silent", "a-byte-now-and-then"])
+def test_a_slow_server(answer: bytes | None) -> None:
+    """Each source has its time for the whole answer and no more."""
+    with HttpAnswers({"/debug/rooms": answer, "/metrics": ok(METRICS)}) as server:
         began = time.monotonic()
         found = count_calls([debug(server.port), prometheus(server.port)], 0.3)
         assert time.monotonic() - began < 1.0

@@ -9,19 +9,21 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+import hero_livekit_units
 from hero_livekit_units.model.observed import ProcessId
 from hero_livekit_units.observe.kernel import is_alive, see_process, socket_inodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     Launch = Callable[..., subprocess.Popen[bytes]]
 
+ROOT = str(Path(hero_livekit_units.__file__).parents[1])
 SLEEPER = "print('ready', flush=True); import signal; signal.pause()"
 PYTHON = [sys.executable, "-S", "-E", "-c"]
 
@@ -136,7 +138,6 @@ def test_sockets_of_a_process() -> None:
 
 def test_sockets_of_another_users_process() -> None:
     """What may not be seen is None, which is not the same as none."""
-    code = "import os; os.setuid(65534); from hero_livekit_units.observe.kernel import socket_inodes as s; print(s(1))"
     if os.getuid():
         assert socket_inodes(1) is None
         return
@@ -147,7 +148,7 @@ def test_sockets_of_another_users_process() -> None:
         + "import os; from hero_livekit_units.observe.kernel import socket_inodes as s; os.setuid(65534); print(s(1))"
     )
     run = subprocess.run(
-        [sys.executable, "-c", code, os.getcwd()],  # noqa: PTH109
+        [sys.executable, "-c", code, ROOT],
         capture_output=True,
         text=True,
         check=True,

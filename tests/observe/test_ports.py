@@ -6,10 +6,12 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+import hero_livekit_units
 from hero_livekit_units.model.launch import Port
 from hero_livekit_units.model.unit import Protocol
 from hero_livekit_units.observe import sockets
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     FreePort = Callable[[], int]
     LaunchUnit = Callable[..., subprocess.Popen[bytes]]
 
+ROOT = str(Path(hero_livekit_units.__file__).parents[1])
 WAYS = pytest.mark.parametrize("ask", [holders, sockets._by_netlink, sockets._by_proc], ids=["any", "netlink", "proc"])
 
 
@@ -185,7 +188,7 @@ def test_a_process_whose_sockets_may_not_be_seen(free_port: FreePort, launch_uni
         "    print(seen.looked, seen.held, seen.owner_pid, seen.owner_command)\n"
     )
     run = subprocess.run(
-        [sys.executable, "-c", code, os.getcwd(), str(number), str(pid)],  # noqa: PTH109
+        [sys.executable, "-c", code, ROOT, str(number), str(pid)],
         capture_output=True,
         text=True,
         check=True,

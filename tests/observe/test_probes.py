@@ -11,7 +11,7 @@ import pytest
 from hero_livekit_units.model.launch import Port, Probe
 from hero_livekit_units.model.unit import ProbeKind, ProbeLevel, Protocol
 from hero_livekit_units.observe.probes import ask, not_asked, unanswered
-from tests.fakes.http_answers import HttpAnswers, ok
+from tests.fakes.http_answers import DRIP, HttpAnswers, ok
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,9 +46,10 @@ def test_http(answer: bytes, good: bool, says: str) -> None:  # noqa: FBT001
     assert 0.0 < seen.took_ms < 2000.0
 
 
-def test_a_server_that_does_not_answer() -> None:
-    """The probe's own timeout ends the wait."""
-    with HttpAnswers({"/": None}) as server:
+@pytest.mark.parametrize("answer", [None, DRIP], ids=["silent", "a-byte-now-and-then"])
+def test_a_server_that_does_not_answer(answer: bytes | None) -> None:
+    """The probe's own timeout ends the wait, also for one that never comes to the end of its first line."""
+    with HttpAnswers({"/": answer}) as server:
         began = time.monotonic()
         seen = ask(probe(server.port, timeout_s=0.2))
         took_s = time.monotonic() - began
