@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import click
 
 from hero_livekit_units.cli import daemons, render
 from hero_livekit_units.cli.main import EXIT_REFUSED
-from hero_livekit_units.cli.quick import EXIT_DRIFT, EXIT_OK, EXIT_SUPERVISOR, show_status
+from hero_livekit_units.cli.quick import EXIT_DRIFT, EXIT_OK, EXIT_SUPERVISOR, look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,11 +50,7 @@ def status(evidence: bool, socket: str | None, as_json: bool) -> int:  # noqa: F
 
     Exits 0 when all is healthy, 3 when not, 5 when the supervisor cannot be asked.
     """
-    from hero_livekit_units.report import status_report  # noqa: PLC0415
-
-    media = _media(socket)
-    report = status_report(media.status(), media.join_url(), f"this command, pid {os.getpid()}")
-    return show_status(report, as_json=as_json, evidence=evidence)
+    return look(socket, as_json=as_json, evidence=evidence)
 
 
 @hlu.command()

@@ -50,9 +50,7 @@ def main(arguments: list[str]) -> int:
     try:
         if arguments in (["status"], ["status", "--json"], ["status", "--evidence"]):
             # Before anything else is loaded: this command is typed, and polled, more than all others together.
-            code = quick.status(as_json="--json" in arguments, evidence="--evidence" in arguments)
-            if code is not None:
-                return code
+            return quick.status(as_json="--json" in arguments, evidence="--evidence" in arguments)
         from hero_livekit_units.cli.commands import hlu  # noqa: PLC0415
 
         return _click(hlu, arguments)

@@ -26,16 +26,33 @@ EXIT_DRIFT = 3
 EXIT_SUPERVISOR = 5
 
 
-def status(*, as_json: bool, evidence: bool) -> int | None:
-    """Print the status and return the exit code, or None where no control plane answers."""
+def status(*, as_json: bool, evidence: bool) -> int:
+    """Print the status as a control plane sees it, or as we see it where none answers; return the exit code."""
     client = HeroClient(socket_path("hero_livekit", os.environ), deadline_s=_DEADLINE_S)
     try:
         report = client.call("livekitservice.status")
         return show_status(report, as_json=as_json, evidence=evidence)
     except RegistryError:
-        return None
+        return look(None, as_json=as_json, evidence=evidence)
     except (AttributeError, LookupError, TypeError, ValueError):
-        return None  # the control plane of another release has another report; nothing is printed yet
+        # The control plane of another release has another report; nothing is printed yet.
+        return look(None, as_json=as_json, evidence=evidence)
+
+
+def look(socket: str | None, *, as_json: bool, evidence: bool) -> int:
+    """Look at the world in this process and print the status; return the exit code.
+
+    Args:
+        socket: of hero_proc, where it is not in its place.
+        as_json: data instead of text.
+        evidence: also what each witness said.
+    """
+    from hero_livekit_units.media import Media  # noqa: PLC0415
+    from hero_livekit_units.report import status_report  # noqa: PLC0415
+
+    media = Media.connect(socket=socket)
+    report = status_report(media.status(), media.join_url(), f"this command, pid {os.getpid()}")
+    return show_status(report, as_json=as_json, evidence=evidence)
 
 
 def show_status(report: dict[str, Any], *, as_json: bool, evidence: bool) -> int:
