@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -9,12 +11,14 @@ import pytest
 from hero_livekit_units.herosocket.address import socket_path
 from hero_livekit_units.places import Places, find_places
 
+OWN_HOME = pwd.getpwuid(os.getuid()).pw_dir
+
 
 @pytest.mark.parametrize(
     ("environment", "var", "sockets"),
     [
         pytest.param({"HOME": "/home/ada"}, "/home/ada/hero/var", "/home/ada/hero/var/sockets", id="home"),
-        pytest.param({}, "/root/hero/var", "/root/hero/var/sockets", id="nothing-set"),
+        pytest.param({}, f"{OWN_HOME}/hero/var", f"{OWN_HOME}/hero/var/sockets", id="nothing-set"),
         pytest.param({"PATH_ROOT": "/srv/hero"}, "/srv/hero/var", "/srv/hero/var/sockets", id="root"),
         pytest.param({"PATH_ROOT": "/srv", "PATH_VAR": "/var/lib/x"}, "/var/lib/x", "/srv/var/sockets", id="var"),
         pytest.param({"PATH_ROOT": "/srv", "PATH_SOCKET": "/run/h"}, "/srv/var", "/run/h", id="socket"),

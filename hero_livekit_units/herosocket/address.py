@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 def path_root(environment: Mapping[str, str]) -> str:
     """The Hero root folder: PATH_ROOT, else `~/hero`."""
-    return environment.get("PATH_ROOT") or f"{environment.get('HOME') or '/root'}/hero"
+    return environment.get("PATH_ROOT") or f"{environment.get('HOME') or _home()}/hero"
 
 
 def sockets_folder(environment: Mapping[str, str]) -> str:
@@ -21,3 +21,10 @@ def sockets_folder(environment: Mapping[str, str]) -> str:
 def socket_path(service: str, environment: Mapping[str, str]) -> str:
     """The socket of a Hero service."""
     return f"{sockets_folder(environment)}/{service}/rpc.sock"
+
+
+def _home() -> str:
+    import os  # noqa: PLC0415  hardly ever needed
+    import pwd  # noqa: PLC0415
+
+    return pwd.getpwuid(os.getuid()).pw_dir

@@ -51,6 +51,7 @@ class ProcessId:
 class Entry:
     """An instance as the supervisor knows it.
 
+    process: its start_time is 0 where the supervisor does not say it; the marks of the process then stand in for it.
     digest, launch_digest: of the LaunchSpec that was registered. last_error: why the last life ended, "" if nothing is
     known. log_file: absolute path, "" where the supervisor does not say.
     """

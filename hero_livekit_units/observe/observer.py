@@ -7,6 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import attrs
+
 from hero_livekit_units.errors import RegistryError
 from hero_livekit_units.livekit.counting import count_calls
 from hero_livekit_units.livekit.keys import NAMES
@@ -68,7 +70,10 @@ class Observer:
         entry = survey.entries.get(spec.instance) if survey.entries is not None else None
         process = kernel.see_process(entry.process.pid) if entry and entry.process else None
         if entry and entry.process and process and process.id != entry.process:
-            process = None  # the pid was reused: the process that the supervisor remembers is gone
+            if entry.process.start_time == 0 and _carries_marks(process, spec):
+                entry = attrs.evolve(entry, process=process.id)
+            else:
+                process = None  # the pid was reused: the process that the supervisor remembers is gone
         process_ms = (time.monotonic() - began) * 1000
         ports = see_ports(spec.ports, listing, process)
         if process is None:
@@ -195,10 +200,14 @@ class _Look:
         return Evidence("kernel", says, not self.process.suspended, self.process_ms)
 
 
+def _carries_marks(process: ProcessSeen, spec: LaunchSpec) -> bool:
+    return (process.unit, process.slot) == (spec.unit, spec.slot)
+
+
 def _by_marks(spec: LaunchSpec, ports: Sequence[PortSeen]) -> ProcessSeen | None:
     for pid in {seen.owner_pid for seen in ports if seen.owner_pid}:
         process = kernel.see_process(pid)
-        if process and (process.unit, process.slot) == (spec.unit, spec.slot):
+        if process and _carries_marks(process, spec):
             return process
     return None
 

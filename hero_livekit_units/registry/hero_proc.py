@@ -122,7 +122,7 @@ class HeroProcRegistry:
     def _supervisor(self, ping: Any, took_s: float) -> SupervisorSeen:
         if isinstance(ping, RegistryRefused):
             raise ping
-        process = ProcessId(int(ping["pid"]), int(ping.get("pid_start") or 0)) if ping.get("pid") else None
+        process = ProcessId(int(ping["pid"]), wire.start_time(ping)) if ping.get("pid") else None
         kind = str(ping.get("kind") or "hero_proc")
         says = f"answered in {took_s * 1000:.1f} ms"
         return SupervisorSeen(kind, str(ping.get("version", "")), process, Verdict.HEALTHY, says, self._socket)

@@ -103,7 +103,7 @@ def entry(instance: str, status: dict[str, Any], action: dict[str, Any]) -> Entr
     jobs = {job["name"]: job for job in status["actions"]}
     job = jobs.get(action_name(instance), {})
     state = _STATES.get(status["state"], EntryState.UNKNOWN)
-    pid, start_time = job.get("pid"), job.get("pid_start")
+    pid = job.get("pid")
     if state is EntryState.RUNNING and not pid:
         # Wanted, and without a process at this moment: between two lives.
         state = EntryState.WAITING
@@ -112,13 +112,19 @@ def entry(instance: str, status: dict[str, Any], action: dict[str, Any]) -> Entr
         instance=instance,
         wanted=status.get("status") == "start",
         state=state,
-        process=ProcessId(int(pid), int(start_time or 0)) if pid else None,
+        process=ProcessId(int(pid), start_time(job)) if pid else None,
         digest=next((tag.removeprefix(_DIGEST_TAG) for tag in tags if tag.startswith(_DIGEST_TAG)), ""),
         launch_digest=(action.get("env") or {}).get("HLU_DIGEST", ""),
         restarts=int(job.get("restart_count") or 0),
         last_error=str(job.get("last_error") or ""),
         log_file=str(job.get("log_file") or ""),
     )
+
+
+def start_time(answer: dict[str, Any]) -> int:
+    """`pid_start` in clock ticks, 0 where a supervisor does not give it, or not in ticks."""
+    ticks = answer.get("pid_start")
+    return ticks if isinstance(ticks, int) and not isinstance(ticks, bool) else 0
 
 
 def _health_check(probe: Probe) -> dict[str, Any]:

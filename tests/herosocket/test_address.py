@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+
 import pytest
 
 from hero_livekit_units.herosocket.address import path_root, socket_path, sockets_folder
+
+OWN_HOME = pwd.getpwuid(os.getuid()).pw_dir
 
 
 @pytest.mark.parametrize(
     ("environment", "folder"),
     [
         pytest.param({"HOME": "/home/ada"}, "/home/ada/hero/var/sockets", id="home"),
-        pytest.param({}, "/root/hero/var/sockets", id="nothing-set"),
-        pytest.param({"HOME": ""}, "/root/hero/var/sockets", id="empty-home"),
+        pytest.param({}, f"{OWN_HOME}/hero/var/sockets", id="nothing-set"),
+        pytest.param({"HOME": ""}, f"{OWN_HOME}/hero/var/sockets", id="empty-home"),
         pytest.param({"HOME": "/home/ada", "PATH_ROOT": "/srv/hero"}, "/srv/hero/var/sockets", id="root"),
         pytest.param({"PATH_ROOT": "/srv/hero", "HERO_SOCKET_DIR": "/run/old"}, "/run/old", id="older-name"),
         pytest.param({"PATH_SOCKET": "/run/hero", "HERO_SOCKET_DIR": "/run/old"}, "/run/hero", id="both-names"),

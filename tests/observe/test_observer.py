@@ -63,6 +63,15 @@ def look(registry: Any, spec: LaunchSpec, *, deadline_s: float = 1.0) -> Instanc
     return Observer(registry, deadline_s=deadline_s).observe([spec]).instances[0]
 
 
+def test_marks_stand_in_for_a_start_time_that_the_supervisor_does_not_give(
+    spec: LaunchSpec, launch_unit: LaunchUnit
+) -> None:
+    """Pid and marks together are as good; a pid without them is somebody else's."""
+    marked = launch_unit(*words(spec), marks=spec.environment).pid
+    assert look(registered(spec, marked, process=ProcessId(marked, 0)), spec).owned
+    assert not look(registered(spec, marked, process=ProcessId(os.getpid(), 0)), spec).owned
+
+
 def test_a_healthy_unit(spec: LaunchSpec, launch_unit: LaunchUnit) -> None:
     """Everybody agrees: it is ours, on its ports, it answers, and its calls are counted."""
     pid = launch_unit(*words(spec), marks=spec.environment).pid
