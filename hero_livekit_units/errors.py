@@ -83,8 +83,10 @@ class DefinitionInvalid(UnitsError):
     """One or more files are not what they should be; `issues` lists all of it, in the order of the text."""
 
     def __init__(self, issues: Sequence[Issue]) -> None:
+        files = list(dict.fromkeys(issue.file for issue in issues))
+        what = files[0] if len(files) == 1 else f"{len(files)} files"
         count = f"{len(issues)} issue" + ("s" if len(issues) != 1 else "")
-        super().__init__(f"cannot load definitions: {count}\n" + "\n".join(f"  {issue}" for issue in issues))
+        super().__init__(f"cannot use {what}: {count}\n" + "\n".join(f"  {issue}" for issue in issues))
         self.issues = tuple(issues)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hero_livekit_units.definitions import rules
 from hero_livekit_units.definitions.catalog import Catalog, catalog
-from hero_livekit_units.definitions.structure import load, located
+from hero_livekit_units.definitions.structure import load
 from hero_livekit_units.errors import DefinitionInvalid, Issue
 from hero_livekit_units.model.unit import Definition
 
@@ -56,8 +56,4 @@ def _read(path: Path) -> Definition | list[Issue]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         return [Issue(str(path), 0, 0, "", f"cannot be read: {error}")]
-    definition = load(text, str(path), Definition)
-    if isinstance(definition, list):
-        return definition
-    faults = rules.faults(definition)
-    return located(text, str(path), faults) if faults else definition
+    return load(text, str(path), Definition, rules.faults)

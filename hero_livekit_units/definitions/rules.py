@@ -7,14 +7,14 @@ import signal
 from typing import TYPE_CHECKING
 
 from hero_livekit_units.definitions import template
-from hero_livekit_units.definitions.text import KeyPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hero_livekit_units.definitions.structure import Fault
+    from hero_livekit_units.definitions.text import KeyPath
     from hero_livekit_units.model.unit import Definition, FileTemplate
 
-Fault = tuple[KeyPath, str, str]  # key, what is wrong, how to mend it
 
 # Filled in by `resolve`; `${ports.NAME}` and, in file templates only, `${secret.NAME}` come on top.
 PARAMETERS = (

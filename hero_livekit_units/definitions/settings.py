@@ -5,10 +5,11 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hero_livekit_units.definitions.resolve import ports_of, resolve
-from hero_livekit_units.definitions.structure import load, located
+from hero_livekit_units.definitions.structure import load
 from hero_livekit_units.errors import CatalogError, DefinitionInvalid
 from hero_livekit_units.model.launch import instance_name
 from hero_livekit_units.model.settings import NetworkSettings, Settings
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hero_livekit_units.definitions.catalog import Catalog
-    from hero_livekit_units.definitions.rules import Fault
+    from hero_livekit_units.definitions.structure import Fault
     from hero_livekit_units.model.launch import LaunchSpec
     from hero_livekit_units.model.unit import Definition
 
@@ -30,12 +31,9 @@ def read_settings(text: str, file: str, catalog: Catalog) -> Settings:
     Raises:
         DefinitionInvalid: with all issues.
     """
-    settings = load(text, file, Settings)
+    settings = load(text, file, Settings, partial(_faults, catalog))
     if isinstance(settings, list):
         raise DefinitionInvalid(settings)
-    faults = _faults(settings, catalog)
-    if faults:
-        raise DefinitionInvalid(located(text, file, faults))
     return settings
 
 
@@ -79,7 +77,7 @@ def program_path(definition: Definition, home: str) -> str:
     return f"{home}/bin/{binary.program}-{definition.unit.version}/{binary.program}" if binary.program else ""
 
 
-def _faults(settings: Settings, catalog: Catalog) -> list[Fault]:
+def _faults(catalog: Catalog, settings: Settings) -> list[Fault]:
     found = list(_network_faults(settings.network))
     chosen: list[tuple[str, Definition, dict[str, int]]] = []
     for table, unit, section in (

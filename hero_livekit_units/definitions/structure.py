@@ -5,6 +5,7 @@ cattrs is lenient by default (text "false" becomes true); the hooks here make ea
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from enum import StrEnum
 from types import GenericAlias
@@ -29,24 +30,37 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 T = TypeVar("T")
+Fault = tuple[KeyPath, str, str]  # key, what is wrong, how to mend it
 
 
 class _Unfit(ValueError):
     """A value that is not of its type; the text says what was expected."""
 
 
-def load(text: str, file: str, kind: type[T]) -> T | list[Issue]:
-    """Read a TOML text as a value of the attrs class `kind`, or say all that is wrong with it."""
+def load(text: str, file: str, kind: type[T], rules: Callable[[T], Sequence[Fault]]) -> T | list[Issue]:
+    """Read a TOML text as a value of the attrs class `kind`, or say all that is wrong with it.
+
+    Args:
+        text: the TOML.
+        file: its name, for the issues.
+        kind: what it should be.
+        rules: what a well-typed value breaks of what the types cannot say.
+    """
     tables = parse(text, file)
     if isinstance(tables, Issue):
         return [tables]
     try:
-        return _CONVERTER.structure(tables, kind)
+        value = _STRICT.structure(tables, kind)
+        faults = list(rules(value))
     except BaseValidationError as error:
-        return located(text, file, _faults(error, ()))
+        faults = _faults(error, ())
+        with contextlib.suppress(BaseValidationError):
+            # Where the only fault is keys too many, the rest can be judged in the same go.
+            faults += rules(_WITHOUT_UNKNOWN_KEYS.structure(tables, kind))
+    return _located(text, file, faults) if faults else value
 
 
-def located(text: str, file: str, faults: Sequence[tuple[KeyPath, str, str]]) -> list[Issue]:
+def _located(text: str, file: str, faults: Sequence[Fault]) -> list[Issue]:
     """Give (key, text, hint) faults their places, in the order of the text."""
     places = Places(text)
     issues = []
@@ -56,7 +70,7 @@ def located(text: str, file: str, faults: Sequence[tuple[KeyPath, str, str]]) ->
     return sorted(issues, key=lambda issue: (issue.line, issue.column, issue.path))
 
 
-def _faults(error: BaseException, path: KeyPath) -> list[tuple[KeyPath, str, str]]:
+def _faults(error: BaseException, path: KeyPath) -> list[Fault]:
     if isinstance(error, ClassValidationError | IterableValidationError):
         placed, others = error.group_exceptions()
         found = []
@@ -114,8 +128,8 @@ def _is_dict(kind: Any) -> bool:
     return get_origin(kind) is dict
 
 
-def _converter() -> Converter:
-    converter = Converter(forbid_extra_keys=True, detailed_validation=True)
+def _converter(*, forbid_extra_keys: bool) -> Converter:
+    converter = Converter(forbid_extra_keys=forbid_extra_keys, detailed_validation=True)
     converter.register_structure_hook(str, _text)
     converter.register_structure_hook(int, lambda value, _: _scalar(value, int, "an integer"))
     converter.register_structure_hook(bool, lambda value, _: _scalar(value, bool, "a boolean"))
@@ -135,11 +149,12 @@ def _converter() -> Converter:
     @converter.register_structure_hook_factory(attrs.has)
     def _table(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
         structure = make_dict_structure_fn(
-            kind, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True
+            kind, converter, _cattrs_forbid_extra_keys=forbid_extra_keys, _cattrs_detailed_validation=True
         )
         return lambda value, _: structure(_scalar(value, dict, "a table"), kind)
 
     return converter
 
 
-_CONVERTER = _converter()
+_STRICT = _converter(forbid_extra_keys=True)
+_WITHOUT_UNKNOWN_KEYS = _converter(forbid_extra_keys=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hero_livekit_units.definitions import rules
 from hero_livekit_units.definitions.files import read_catalog, shipped_folder
 from hero_livekit_units.definitions.structure import load
 from hero_livekit_units.errors import DefinitionInvalid, DuplicateRelease
@@ -47,7 +48,7 @@ exit_zero_is_failure = true
 
 def issues(text: str) -> list[str]:
     """The issues of a text as a person reads them."""
-    found = load(text, "echo.toml", Definition)
+    found = load(text, "echo.toml", Definition, rules.faults)
     assert isinstance(found, list), "the text was accepted"
     return [str(issue) for issue in found]
 
@@ -62,7 +63,7 @@ def in_folder(folder: Path, **texts: str) -> Path:
 
 def test_a_good_definition_has_typed_values() -> None:
     """Every value has the type that its class names, enums included."""
-    found = load(GOOD, "echo.toml", Definition)
+    found = load(GOOD, "echo.toml", Definition, rules.faults)
     assert isinstance(found, Definition)
     assert found.ports["http"].protocol is Protocol.TCP
     assert found.unit.release == "1.0-r1"
@@ -146,6 +147,14 @@ def test_all_faults_of_a_text_come_at_once_in_its_order() -> None:
         "echo.toml:14:1: ports.http.number: missing",
         "echo.toml:15:1: ports.http.numer: unknown key (did you mean 'number'?)",
         "echo.toml:27:1: restart.exit_zero_is_failure: expected a boolean, found text 'yes'",
+    ]
+
+
+def test_values_that_cannot_work_are_told_beside_unknown_keys() -> None:
+    """A key too many does not hide what else is wrong."""
+    assert issues(GOOD.replace("summary =", 'colour = "red"\nsummary =').replace("revision = 1", "revision = 0")) == [
+        "echo.toml:4:1: unit.revision: revision 0 is below 1",
+        "echo.toml:5:1: unit.colour: unknown key (known keys: name, version, revision, summary, carries_calls)",
     ]
 
 
