@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import pwd
 from typing import TYPE_CHECKING
 
 from hero_livekit_units.model.observed import PortSeen
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
     from hero_livekit_units.model.launch import Port
     from hero_livekit_units.model.observed import ProcessSeen
-    from hero_livekit_units.observe.sockets import Holders
+    from hero_livekit_units.observe.sockets import Holder, Holders
 
 _ANY = "*"
 
@@ -28,17 +30,17 @@ def see_ports(ports: Sequence[Port], listing: Holders | None, expected: ProcessS
 
 
 def _see(port: Port, listing: Holders, expected: ProcessSeen | None, inodes: frozenset[int] | None) -> PortSeen:
-    held = {inode for address, inode in listing.get((port.protocol, port.number), ()) if _conflicts(port.bind, address)}
+    held = [holder for holder in listing.get((port.protocol, port.number), ()) if _conflicts(port.bind, holder.address)]
     if not held:
         return PortSeen(port, looked=True, held=False)
     if inodes is None:
         return PortSeen(port, looked=False, held=True)
-    if expected and held & inodes:
+    if expected and any(holder.inode in inodes for holder in held):
         return PortSeen(port, looked=True, held=True, owner_pid=expected.id.pid, owner_command=expected.command)
-    return _stranger(port)
+    return _stranger(port, held)
 
 
-def _stranger(port: Port) -> PortSeen:
+def _stranger(port: Port, held: Sequence[Holder]) -> PortSeen:
     import psutil  # noqa: PLC0415  slow, and only needed when somebody else is there
 
     for connection in psutil.net_connections("tcp" if port.protocol is Protocol.TCP else "udp"):
@@ -46,12 +48,22 @@ def _stranger(port: Port) -> PortSeen:
         listening = port.protocol is Protocol.UDP or connection.status == psutil.CONN_LISTEN
         if not local or local.port != port.number or not listening or not _conflicts(port.bind, local.ip):
             continue
-        if connection.pid:
-            seen = kernel.see_process(connection.pid)
-            command = seen.command if seen else ""
-            return PortSeen(port, looked=True, held=True, owner_pid=connection.pid, owner_command=command)
-        return PortSeen(port, looked=True, held=True, owner_command="a process of another user")
-    return PortSeen(port, looked=True, held=False)  # gone since the kernel listed it
+        seen = kernel.see_process(connection.pid) if connection.pid else None
+        if seen:
+            return PortSeen(port, looked=True, held=True, owner_pid=seen.id.pid, owner_command=seen.command)
+    own_user = os.geteuid()
+    hidden = [holder.uid for holder in held if own_user not in {0, holder.uid}]
+    if hidden:
+        return PortSeen(port, looked=True, held=True, owner_command=f"a process of user {_user(hidden[0])}")
+    # We may see its process, and yet there is none: it has come or gone since the kernel was asked.
+    return PortSeen(port, looked=False, held=True)
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _conflicts(ours: str, theirs: str) -> bool:

@@ -12,11 +12,20 @@ import struct
 import sys
 from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 from hero_livekit_units.model.unit import Protocol
 
-# (transport, number) -> [(address, inode)]
-Holders = dict[tuple[Protocol, int], list[tuple[str, int]]]
+
+class Holder(NamedTuple):
+    """A socket that waits for callers: its address, its inode, and the user whose process made it."""
+
+    address: str
+    inode: int
+    uid: int
+
+
+Holders = dict[tuple[Protocol, int], list[Holder]]  # by transport and number
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
@@ -26,7 +35,7 @@ _TCP_LISTEN = 10
 _EVERY_STATE = 0xFFFFFFFF
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _REQUEST = struct.Struct("=BBBxI48x")  # family, protocol, extensions, states, an empty socket id
-_ANSWER = struct.Struct("=4x2s2x16s16x12x16xI")  # source port and address, then the inode behind four counters
+_ANSWER = struct.Struct("=4x2s2x16s16x12x12xII")  # source port and address; behind three counters user and inode
 _TIMEOUT_S = 1.0
 
 
@@ -71,9 +80,10 @@ def _collect(netlink: socket.socket, family: int, protocol: Protocol, found: Hol
                 if status or kind == _NLMSG_ERROR:
                     raise OSError(-status, "sock_diag refused")
                 return
-            port, address, inode = _ANSWER.unpack_from(answer, at + _HEADER.size)
+            port, address, uid, inode = _ANSWER.unpack_from(answer, at + _HEADER.size)
             packed = address if family == socket.AF_INET6 else address[:4]
-            found[protocol, int.from_bytes(port, "big")].append((str(ipaddress.ip_address(packed)), inode))
+            holder = Holder(str(ipaddress.ip_address(packed)), inode, uid)
+            found[protocol, int.from_bytes(port, "big")].append(holder)
             at += (length + 3) & ~3
 
 
@@ -98,7 +108,7 @@ def _by_proc() -> Holders | None:
             address, _, number = fields[1].partition(":")
             if protocol is Protocol.TCP and int(fields[3], 16) != _TCP_LISTEN:
                 continue
-            found[protocol, int(number, 16)].append((_address(address), int(fields[9])))
+            found[protocol, int(number, 16)].append(Holder(_address(address), int(fields[9]), int(fields[7])))
     return found
 
 

@@ -65,7 +65,7 @@ def test_a_listener_is_listed(
     launch_unit(f"{word}:{number}")
     found = ask()
     assert found is not None
-    assert [address] == [where for where, _ in found[protocol, number]]
+    assert [(address, os.geteuid())] == [(holder.address, holder.uid) for holder in found[protocol, number]]
 
 
 @WAYS
@@ -83,7 +83,7 @@ def test_a_connection_is_not_a_listener(ask: Callable[[], Holders | None]) -> No
 
 
 def test_both_ways_agree(free_port: FreePort, launch_unit: LaunchUnit) -> None:
-    """The two ways give the same address and inode for the same socket."""
+    """The two ways give the same address, inode and user for the same socket."""
     one, other = free_port(), free_port()
     launch_unit(f"tcp:127.0.0.1:{one}", f"udp:::1:{other}")
     keys = [(Protocol.TCP, one), (Protocol.UDP, other)]
@@ -193,4 +193,12 @@ def test_a_process_whose_sockets_may_not_be_seen(free_port: FreePort, launch_uni
         text=True,
         check=True,
     )
-    assert run.stdout.splitlines() == ["False True 0 ", "True True 0 a process of another user"]
+    assert run.stdout.splitlines() == ["False True 0 ", "True True 0 a process of user root"]
+
+
+def test_a_holder_that_has_just_come_or_gone_is_not_a_stranger(free_port: FreePort) -> None:
+    """A socket that the kernel lists and that no process of ours has any more, or yet, is looked at again."""
+    port = Port("http", free_port(), Protocol.TCP, "127.0.0.1")
+    gone = {(Protocol.TCP, port.number): [sockets.Holder("127.0.0.1", 1, os.geteuid())]}
+    (seen,) = see_ports([port], gone, None)
+    assert (seen.looked, seen.held, seen.owner_pid) == (False, True, 0)
