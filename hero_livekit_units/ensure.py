@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hero_livekit_units.errors import RegistryError
 from hero_livekit_units.execute.executor import Executor, Progress, Silent
 from hero_livekit_units.execute.lock import acting_lock
+from hero_livekit_units.model.observed import Verdict
 from hero_livekit_units.model.plan import Goal, Plan
 from hero_livekit_units.model.receipt import InstanceState, Receipt, StepDone
 from hero_livekit_units.plan.planner import plan
@@ -47,13 +48,14 @@ def ensure(
     wanted = plan(first, goal, allow_drop=allow_drop)
     done: list[StepDone] = []
     last, looks = first, 1
-    if wanted.steps:
+    if not wanted.converged and first.supervisor.verdict is Verdict.HEALTHY:
         executor = Executor(registry, observer.observe, progress or Silent())
         by_name = {spec.instance: spec for spec in specs}
         with acting_lock(home, timeout_s=_LOCK_WAIT_S):
             for _ in range(_ROUNDS):
                 looks += 1
-                # Whoever held the lock before us may have done it all.
+                # Whoever held the lock before us may have done it all, and a unit that was in between two states when
+                # we looked may be in one now.
                 last = observer.observe(specs, with_files=goal is not Goal.STOP)
                 wanted = plan(last, goal, allow_drop=allow_drop)
                 if not wanted.steps:

@@ -355,3 +355,18 @@ def test_a_home_that_cannot_be_made(host: Host) -> None:
         host.ensure()
     assert host.registry.acted == []
     assert os.path.getsize(host.home) == 0  # noqa: PTH202
+
+
+def test_who_meets_a_unit_in_between_two_states_looks_again_when_its_turn_has_come(host: Host) -> None:
+    """A refusal that rests on a moment in which somebody else was acting is not the last word."""
+    host.ensure()
+    observer = ReflectingObserver(host.registry)
+    looked = []
+
+    def in_between(found: InstanceSeen) -> InstanceSeen:
+        looked.append(found)
+        return attrs.evolve(found, verdict=Verdict.UNKNOWN) if len(looked) == 1 else found
+
+    observer.distort = in_between
+    receipt = host.ensure(observer=observer)
+    assert (receipt.converged, receipt.changed, receipt.looks) == (True, False, 2)
