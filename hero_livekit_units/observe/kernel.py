@@ -14,7 +14,11 @@ _DEAD = {b"Z", b"X", b"x"}  # a zombie has ended; only its parent has not asked 
 
 
 def see_process(pid: int) -> ProcessSeen | None:
-    """The process with this pid, or None when there is none alive."""
+    """The process with this pid, or None when there is none alive.
+
+    Raises:
+        PermissionError: /proc is mounted so that it hides other users' processes (hidepid=1).
+    """
     fields = stat_fields(pid)
     if not fields or fields[0] in _DEAD:
         return None

@@ -68,7 +68,10 @@ class Observer:
     def _look(self, spec: LaunchSpec, survey: Survey, listing: Holders | None) -> _Look:
         began = time.monotonic()
         entry = survey.entries.get(spec.instance) if survey.entries is not None else None
-        process = kernel.see_process(entry.process.pid) if entry and entry.process else None
+        try:
+            process = kernel.see_process(entry.process.pid) if entry and entry.process else None
+        except PermissionError:
+            process, listing = None, None  # /proc hides other users' processes here: nothing can be said about it
         if entry and entry.process and process and process.id != entry.process:
             if entry.process.start_time == 0 and _carries_marks(process, spec):
                 entry = attrs.evolve(entry, process=process.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -24,13 +25,14 @@ from tests.fakes.registry import MemoryRegistry
 from tests.fakes.socket_peer import BEHAVIOURS, SocketPeer
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
 
     from hero_livekit_units.definitions.catalog import Catalog
     from hero_livekit_units.model.launch import LaunchSpec
 
     LaunchUnit = Callable[..., subprocess.Popen[bytes]]
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -289,3 +291,28 @@ def test_a_look_at_several_is_as_long_as_at_one(
     assert [seen.verdict for seen in observed.instances] == [Verdict.UNKNOWN, Verdict.UNKNOWN]
     assert observed.took_ms < 900.0
     assert os.getpid() not in [seen.process.id.pid for seen in observed.instances if seen.process]
+
+
+def test_a_process_that_proc_hides_is_unknown() -> None:
+    """Where /proc shows other users' processes to nobody, a unit of theirs is neither running nor stopped."""
+    if os.getuid():
+        pytest.skip("needs root, who can mount /proc and look as another user")
+    code = (
+        "import os, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from hero_livekit_units.model.observed import Entry, EntryState, ProcessId\n"
+        "from hero_livekit_units.observe.observer import Observer\n"
+        "from tests import strategies\n"
+        "from tests.fakes.registry import MemoryRegistry\n"
+        "registry, spec = MemoryRegistry(), strategies.MEDIA\n"
+        "registry.entries[spec.instance] = strategies.entry(spec, process=ProcessId(int(sys.argv[2]), 1))\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "print(Observer(registry).observe([spec]).instances[0].verdict)\n"
+    )
+    look_again = [sys.executable, "-c", code, str(ROOT), str(os.getpid())]
+    run = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", 'mount -t proc -o hidepid=1 proc /proc && exec "$0" "$@"', *look_again],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.stdout, run.stderr) == ("unknown\n", "")
