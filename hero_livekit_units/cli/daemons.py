@@ -57,10 +57,12 @@ def start(as_json: bool) -> int:  # noqa: FBT001
             cause = f"start hero_proc: {_last_line(log)}" if ended else f"reach hero_proc within {_START_WITHIN_S:g} s"
             raise DaemonError(f"cannot {cause}", hint=f"its log: {log}")
         time.sleep(_LOOK_AGAIN_S)
+    if found["pid"] != daemon.pid:
+        # Ours came second and is about to end; were it left alone, it could still become the next daemon.
+        _await_end(daemon)
+        return _show({"started": False} | found, f"hero_proc runs already, pid {found['pid']}", as_json=as_json)
     # It outlives this command; nobody here waits for it, so the interpreter is told not to warn about that.
     daemon.returncode = 0
-    if found["pid"] != daemon.pid:
-        return _show({"started": False} | found, f"hero_proc runs already, pid {found['pid']}", as_json=as_json)
     text = f"hero_proc started, pid {found['pid']}, socket {places.socket('hero_proc')}"
     return _show({"started": True} | found, text, as_json=as_json)
 
@@ -125,6 +127,14 @@ def _launch(places: Places, log: Path) -> subprocess.Popen[bytes]:
             )
     except OSError as error:
         raise DaemonError(f"cannot start hero_proc: {log}: {error.strerror}") from error
+
+
+def _await_end(daemon: subprocess.Popen[bytes]) -> None:
+    try:
+        daemon.wait(_END_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        daemon.wait()
 
 
 def _private(path: str, flags: int) -> int:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -77,6 +78,18 @@ def test_several_starts_at_once(own: CommandLine) -> None:
     found = [data(run) for run in runs]
     assert len({each["pid"] for each in found}) == 1
     assert [each["started"] for each in found].count(True) == 1
+    # Nor does one that came second wait for its chance.
+    mark = str(own.root).encode()
+    daemons = [path.parent.name for path in Path("/proc").glob("[0-9]*/cmdline") if mark in read(path)]
+    assert daemons == [str(found[0]["pid"])]
+
+
+def read(path: Path) -> bytes:
+    """What a file of /proc holds, nothing when its process has gone."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def test_start_after_a_crash(own: CommandLine) -> None:
