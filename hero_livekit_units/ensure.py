@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.errors import RegistryError
 from hero_livekit_units.execute.executor import Executor, Progress, Silent
 from hero_livekit_units.execute.lock import acting_lock
+from hero_livekit_units.livekit.keys import ensure_secrets, read_secrets
 from hero_livekit_units.model.observed import Verdict
 from hero_livekit_units.model.plan import Goal, Plan
 from hero_livekit_units.model.receipt import InstanceState, Receipt, StepDone
 from hero_livekit_units.plan.planner import plan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from hero_livekit_units.model.launch import LaunchSpec
@@ -27,7 +28,7 @@ _LOCK_WAIT_S = 60.0
 
 
 def ensure(
-    specs: Sequence[LaunchSpec],
+    desired: Callable[[Mapping[str, Any] | None], Sequence[LaunchSpec]],
     *,
     registry: Registry,
     observer: Observer,
@@ -40,31 +41,50 @@ def ensure(
 
     The first look takes no lock and writes nothing: when nothing has to change, that is all that happens.
 
+    Args:
+        desired: the instances that should run, given the secrets, or None where those are not known.
+        registry: the supervisor.
+        observer: looks at the world.
+        home: where the files of the group lie.
+        goal: what is wanted.
+        allow_drop: people in calls may be cut off (counts for STOP only).
+        progress: hears each step while it happens.
+
     Raises:
         StepFailed, StepTimedOut, RegistryError: a step did not reach its end; calling again goes on from there.
     """
     began = time.monotonic()
-    first = observer.observe(specs, with_files=goal is not Goal.STOP)
+    secrets = known_secrets(registry, goal)
+    first = observer.observe(desired(secrets), secrets=secrets)
     wanted = plan(first, goal, allow_drop=allow_drop)
     done: list[StepDone] = []
     last, looks = first, 1
     if not wanted.converged and first.supervisor.verdict is Verdict.HEALTHY:
         executor = Executor(registry, observer.observe, progress or Silent())
-        by_name = {spec.instance: spec for spec in specs}
         with acting_lock(home, timeout_s=_LOCK_WAIT_S):
             for _ in range(_ROUNDS):
                 looks += 1
                 # Whoever held the lock before us may have done it all, and a unit that was in between two states when
                 # we looked may be in one now.
-                last = observer.observe(specs, with_files=goal is not Goal.STOP)
+                secrets = None if goal is Goal.STOP else ensure_secrets(registry)
+                specs = {spec.instance: spec for spec in desired(secrets)}
+                last = observer.observe(list(specs.values()), secrets=secrets)
                 wanted = plan(last, goal, allow_drop=allow_drop)
                 if not wanted.steps:
                     break
-                done += [executor.do(step, by_name[step.instance]) for step in wanted.steps]
+                done += [executor.do(step, specs[step.instance]) for step in wanted.steps]
     receipt = _receipt(wanted, done, first, last, looks, (time.monotonic() - began) * 1000)
     if done:
         _record(registry, receipt)
     return receipt
+
+
+def known_secrets(registry: Registry, goal: Goal) -> dict[str, Any] | None:
+    """The secrets as they are now; None when they cannot be asked for, or nothing has to be compared with them."""
+    try:
+        return None if goal is Goal.STOP else read_secrets(registry)
+    except RegistryError:
+        return None
 
 
 def _receipt(

@@ -8,8 +8,13 @@ its `hint`. Errors of the libraries underneath never leave the package: they are
     ├─ CatalogError
     │  ├─ UnknownUnit               .name .near
     │  ├─ UnknownRelease            .unit .release
-    │  └─ DuplicateRelease          .unit .release .files
+    │  ├─ DuplicateRelease          .unit .release .files
+    │  ├─ ReleaseCycle              .unit .members
+    │  ├─ MultipleHeads             .unit .heads
+    │  └─ UpgradeBackwards          .unit .release .newer
     ├─ PlanRefused                  .refusals
+    │  ├─ BlockedRelease            .unit .release .reason
+    │  └─ NoUpgradePath             .unit .start .end .reachable
     ├─ ProvisionFailed              .reasons      one for each road that was tried
     ├─ RegistryError                .method .cause
     │  ├─ RegistryUnavailable       no socket, refused, deadline passed (retryable)
@@ -30,6 +35,9 @@ TYPE_CHECKING = False  # typing is slow to import, and every `hlu status` loads 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
+
+
+_SHOWN_RELEASES = 8
 
 
 class UnitsError(Exception):
@@ -104,10 +112,14 @@ class UnknownUnit(CatalogError):
 
 
 class UnknownRelease(CatalogError):
-    """The unit exists, this release of it does not."""
+    """The unit exists, this release of it does not; `named_by` is the release whose lineage names it, or ""."""
 
-    def __init__(self, unit: str, release: str, known: Sequence[str]) -> None:
-        super().__init__(f"cannot find release {release!r} of {unit}", hint=f"known releases: {', '.join(known)}")
+    def __init__(self, unit: str, release: str, known: Sequence[str], *, named_by: str = "") -> None:
+        named = f", which the lineage of {named_by} names" if named_by else ""
+        shown = known if len(known) <= _SHOWN_RELEASES else [*known[:2], "...", *known[-_SHOWN_RELEASES:]]
+        super().__init__(
+            f"cannot find release {release!r} of {unit}{named}", hint=f"known releases: {', '.join(shown)}"
+        )
         self.unit = unit
         self.release = release
 
@@ -125,12 +137,72 @@ class DuplicateRelease(CatalogError):
         self.files = tuple(files)
 
 
+class ReleaseCycle(CatalogError):
+    """Releases that would each be upgraded from the next, in a circle; `members` begins and ends with the same one."""
+
+    def __init__(self, unit: str, members: Sequence[str]) -> None:
+        super().__init__(
+            f"cannot order the releases of {unit}: {' upgrades from '.join(members)}",
+            hint="a way back stands under [lineage.rolls_back_to] of the newer release",
+        )
+        self.unit = unit
+        self.members = tuple(members)
+
+
+class MultipleHeads(CatalogError):
+    """More than one release that no other replaces, so that nobody can say which is the newest."""
+
+    def __init__(self, unit: str, heads: Sequence[str]) -> None:
+        super().__init__(
+            f"cannot tell the newest release of {unit}: nothing replaces {' nor '.join(heads)}",
+            hint="name it under [lineage.upgrades_from] of the release that comes after it",
+        )
+        self.unit = unit
+        self.heads = tuple(heads)
+
+
+class UpgradeBackwards(CatalogError):
+    """A release says that it upgrades one that is newer than itself."""
+
+    def __init__(self, unit: str, release: str, newer: str) -> None:
+        super().__init__(
+            f"cannot upgrade {unit} {newer} to {release}: it is newer",
+            hint=f"a way back stands under [lineage.rolls_back_to] of {newer}",
+        )
+        self.unit = unit
+        self.release = release
+        self.newer = newer
+
+
 class PlanRefused(UnitsError):
     """The desired state cannot be reached without harm that nobody asked for; `refusals` says what is in the way."""
 
     def __init__(self, refusals: Sequence[str], *, hint: str = "") -> None:
         super().__init__("cannot reach the desired state: " + "; ".join(refusals), hint=hint)
         self.refusals = tuple(refusals)
+
+
+class BlockedRelease(PlanRefused):
+    """A release that nobody should run, with the reason; `on_the_way` is (start, end) where it only lies in between."""
+
+    def __init__(self, unit: str, release: str, reason: str, *, on_the_way: tuple[str, str] | None = None) -> None:
+        where = f"the way from {on_the_way[0]} to {on_the_way[1]} leads over {release}: " if on_the_way else ""
+        super().__init__([f"{unit} {release} is blocked: {where}{reason}"], hint="choose another release")
+        self.unit = unit
+        self.release = release
+        self.reason = reason
+
+
+class NoUpgradePath(PlanRefused):
+    """No chain of declared edges leads from one release to the other; `reachable` lists what can be reached."""
+
+    def __init__(self, unit: str, start: str, end: str, reachable: Sequence[str]) -> None:
+        hint = f"from {start} there is a way to {', '.join(reachable)}" if reachable else f"no edge leaves {start}"
+        super().__init__([f"no way is declared from {unit} {start} to {end}"], hint=hint)
+        self.unit = unit
+        self.start = start
+        self.end = end
+        self.reachable = tuple(reachable)
 
 
 class ProvisionFailed(UnitsError):

@@ -7,12 +7,15 @@ and no file of its own.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.definitions.files import shipped_catalog
-from hero_livekit_units.definitions.settings import desired_specs, join_url, read_settings
-from hero_livekit_units.ensure import ensure
+from hero_livekit_units.ensure import ensure, known_secrets
 from hero_livekit_units.errors import DefinitionInvalid, Issue
+from hero_livekit_units.livekit.desired import desired_specs, join_url
+from hero_livekit_units.livekit.settings import read_settings
+from hero_livekit_units.livekit.traits import host_traits
 from hero_livekit_units.model.plan import Goal, Plan
 from hero_livekit_units.model.settings import Settings
 from hero_livekit_units.observe.observer import Observer
@@ -21,6 +24,7 @@ from hero_livekit_units.plan.planner import plan
 from hero_livekit_units.registry.hero_proc import HeroProcRegistry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from hero_livekit_units.definitions.catalog import Catalog
@@ -49,15 +53,18 @@ class Media:
             places: where things lie; by default as the environment says.
         """
         here = places or find_places()
-        return cls(HeroProcRegistry(socket or str(here.socket("hero_proc"))), here, shipped_catalog())
+        return cls(HeroProcRegistry(socket or str(here.socket("hero_proc"))), here, shipped_catalog().on(host_traits()))
 
-    def specs(self) -> tuple[LaunchSpec, ...]:
+    def specs(self, secrets: Mapping[str, Any] | None = None) -> tuple[LaunchSpec, ...]:
         """The desired state, from `media.toml` as it is now.
+
+        Args:
+            secrets: by name; without them the launch digests are not those of the processes that run.
 
         Raises:
             DefinitionInvalid: `media.toml` has faults, each with its place.
         """
-        return desired_specs(self.catalog, self.settings(), home=str(self.places.home), python=sys.executable)
+        return self._desired(self.settings(), secrets)
 
     def settings(self) -> Settings:
         """The user's `media.toml`, or the defaults when there is none.
@@ -80,7 +87,8 @@ class Media:
 
     def plan(self, goal: Goal = Goal.RUN, *, allow_drop: bool = False) -> Plan:
         """What would have to change, and why. Changes nothing."""
-        return plan(self._observer.observe(self.specs(), with_files=goal is not Goal.STOP), goal, allow_drop=allow_drop)
+        secrets = known_secrets(self._registry, goal)
+        return plan(self._observer.observe(self.specs(secrets), secrets=secrets), goal, allow_drop=allow_drop)
 
     def ensure(self, goal: Goal = Goal.RUN, *, allow_drop: bool = False, progress: Progress | None = None) -> Receipt:
         """Bring the group to the goal. Safe to repeat, from anywhere, after a crash at any point.
@@ -95,7 +103,7 @@ class Media:
             StepFailed, StepTimedOut, RegistryError: a step did not reach its end; calling again goes on from there.
         """
         return ensure(
-            self.specs(),
+            partial(self._desired, self.settings()),
             registry=self._registry,
             observer=self._observer,
             home=self.places.home,
@@ -106,7 +114,11 @@ class Media:
 
     def join_url(self) -> str:
         """The address at which participants join calls."""
-        return join_url(self.specs()[0])
+        return join_url(self.settings(), self.catalog)
+
+    def _desired(self, settings: Settings, secrets: Mapping[str, Any] | None) -> tuple[LaunchSpec, ...]:
+        home = str(self.places.home)
+        return desired_specs(self.catalog, settings, home=home, python=sys.executable, secrets=secrets)
 
     def program_folder(self) -> Path:
         """Where provisioned programs lie."""

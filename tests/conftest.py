@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from hero_livekit_units.definitions.files import shipped_catalog
+from hero_livekit_units.definitions.resolve import binary_of
 from hero_livekit_units.livekit.provision import provision
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def catalog() -> Catalog:
 def livekit_server(catalog: Catalog) -> Path:
     """A real livekit-server of the newest release, found or built; kept between runs."""
     definition = catalog.find("livekit-server")
-    return provision(definition.binary, definition.unit.version, ROOT / ".cache" / "bin").path
+    return provision(binary_of(definition), definition.unit.version, ROOT / ".cache" / "bin").path
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import attrs
 from hypothesis import strategies as st
 
 from hero_livekit_units.definitions.files import shipped_catalog
-from hero_livekit_units.definitions.settings import desired_specs
+from hero_livekit_units.livekit.desired import desired_specs
 from hero_livekit_units.model.observed import (
     CallsSeen,
     Entry,

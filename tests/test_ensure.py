@@ -7,15 +7,16 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
-from hero_livekit_units.definitions.settings import desired_specs
 from hero_livekit_units.ensure import ensure
 from hero_livekit_units.errors import RegistryError, StepFailed, StepTimedOut
 from hero_livekit_units.execute.lock import acting_lock
+from hero_livekit_units.livekit.desired import desired_specs
+from hero_livekit_units.livekit.keys import read_secrets
 from hero_livekit_units.model.observed import EntryState, InstanceSeen, Verdict
 from hero_livekit_units.model.plain import plain
 from hero_livekit_units.model.plan import Goal
@@ -24,6 +25,8 @@ from hero_livekit_units.observe.files import files_that_differ
 from tests.fakes.registry import Fault, MemoryRegistry, ReflectingObserver
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hero_livekit_units.definitions.catalog import Catalog
     from hero_livekit_units.model.launch import LaunchSpec
     from hero_livekit_units.model.receipt import Receipt
@@ -50,11 +53,19 @@ class Host:
         self.catalog = catalog
         self.home = home
         self.registry = MemoryRegistry()
-        self.specs = self.wanted(Settings())
+        self.settings = Settings()
+        self.restart: dict[str, Any] = {}  # what differs from the definitions' [restart]
 
-    def wanted(self, settings: Settings) -> tuple[LaunchSpec, ...]:
-        """The desired state by some settings."""
-        return desired_specs(self.catalog, settings, home=str(self.home), python=sys.executable)
+    def desired(self, secrets: Mapping[str, Any] | None) -> tuple[LaunchSpec, ...]:
+        """The desired state, given the secrets."""
+        home, python = str(self.home), sys.executable
+        specs = desired_specs(self.catalog, self.settings, home=home, python=python, secrets=secrets)
+        return tuple(attrs.evolve(spec, restart=attrs.evolve(spec.restart, **self.restart)) for spec in specs)
+
+    @property
+    def specs(self) -> tuple[LaunchSpec, ...]:
+        """The desired state as it is now."""
+        return self.desired(read_secrets(self.registry))
 
     def ensure(
         self,
@@ -68,7 +79,7 @@ class Host:
         looking = observer or ReflectingObserver(self.registry)
         looking.people = people
         return ensure(
-            self.specs,
+            self.desired,
             registry=self.registry,
             observer=looking,
             home=self.home,
@@ -86,12 +97,13 @@ class Host:
 
     def converged(self) -> bool:
         """Whether all is as wanted: processes, entries and files."""
+        secrets = read_secrets(self.registry)
         wanted = {spec.instance: spec.launch_digest for spec in self.specs}
         entries = {spec.instance: spec.digest for spec in self.specs}
         return (
             self.runs() == wanted
             and {name: entry.digest for name, entry in self.registry.entries.items()} == entries
-            and [files_that_differ(spec, self.registry.stored) for spec in self.specs] == [(), ()]
+            and [files_that_differ(spec, secrets) for spec in self.specs] == [(), ()]
         )
 
     def files(self) -> dict[str, tuple[int, int, int]]:
@@ -139,7 +151,7 @@ def test_configure_starts_nothing(host: Host) -> None:
     """Files and entries only; a run afterwards has only to start."""
     host.ensure(Goal.CONFIGURE)
     assert host.runs() == {}
-    assert [files_that_differ(spec, host.registry.stored) for spec in host.specs] == [(), ()]
+    assert [files_that_differ(spec, read_secrets(host.registry)) for spec in host.specs] == [(), ()]
     host.registry.acted.clear()
     host.ensure()
     assert host.registry.acted == [f"start {MEDIA}", f"start {BACKEND}", "record"]
@@ -169,7 +181,7 @@ def test_a_changed_setting_of_the_backend(host: Host) -> None:
     """lk-backend carries no calls: it is replaced, and the media are not touched, people or not."""
     host.ensure()
     media = host.registry.entries[MEDIA].process
-    host.specs = host.wanted(Settings(backend=BackendSettings(ports={"http": 8090})))
+    host.settings = Settings(backend=BackendSettings(ports={"http": 8090}))
     host.registry.acted.clear()
     receipt = host.ensure(people=9)
     assert host.registry.acted == [f"register {BACKEND}", f"restart {BACKEND}", "record"]
@@ -183,7 +195,7 @@ def test_a_changed_setting_of_media_in_use(people: int | None, told: str, host: 
     """With people in calls, or perhaps with people, the running process stays and the refusal says why."""
     host.ensure()
     media = host.registry.entries[MEDIA].process
-    host.specs = host.wanted(Settings(livekit=LivekitSettings(log_level=LogLevel.DEBUG)))
+    host.settings = Settings(livekit=LivekitSettings(log_level=LogLevel.DEBUG))
     receipt = host.ensure(people=people)
     assert not receipt.converged
     assert [refusal.instance for refusal in receipt.refusals] == [MEDIA]
@@ -198,7 +210,7 @@ def test_people_join_between_look_and_act(host: Host) -> None:
     """The plan was made when nobody was there; in the moment of acting somebody is, and is not cut off."""
     host.ensure()
     media = host.registry.entries[MEDIA].process
-    host.specs = host.wanted(Settings(livekit=LivekitSettings(log_level=LogLevel.DEBUG)))
+    host.settings = Settings(livekit=LivekitSettings(log_level=LogLevel.DEBUG))
     observer = ReflectingObserver(host.registry)
     looks = 0
 
@@ -274,7 +286,7 @@ def test_a_fault_at_each_call_of_an_upgrade(at: int, fault: Fault, host: Host) -
     before = {name: entry.process for name, entry in host.registry.entries.items()}
     host.registry._faults = {len(host.registry.acted) + at: fault}
     network = attrs.evolve(Settings().network, bind="127.0.0.2")
-    host.specs = host.wanted(Settings(network=network))
+    host.settings = Settings(network=network)
     with pytest.raises(RegistryError):
         host.ensure()
     assert host.ensure().converged
@@ -299,9 +311,7 @@ def test_a_file_that_cannot_be_written(at: int, host: Host) -> None:
 
 def test_a_unit_that_does_not_get_ready(host: Host) -> None:
     """The error comes when its time is up; ensure again waits for it and starts no second copy."""
-    host.specs = tuple(
-        attrs.evolve(spec, restart=attrs.evolve(spec.restart, ready_within_s=0.05)) for spec in host.specs
-    )
+    host.restart = {"ready_within_s": 0.05}
     slow = ReflectingObserver(host.registry)
     slow.distort = lambda found: (
         attrs.evolve(found, verdict=Verdict.STARTING, because="not ready yet") if found.process else found

@@ -107,7 +107,11 @@ def test_configure_is_a_no_op_the_second_time(media: Media) -> None:
         assert not {method for method in hero.called if method.endswith((".set", ".insert", ".start"))}
         assert {key for _, key in hero.stored} == {"api_key", "api_secret", "backend_secret"}
     files = [Path(file.path) for spec in media.specs() for file in spec.files]
-    assert [path.stat().st_mode & 0o777 for path in files] == [0o600, 0o600]
+    assert {path.name: path.stat().st_mode & 0o777 for path in files} == {
+        "livekit.yaml": 0o600,
+        "backend.env": 0o600,
+        "runtime.json": 0o600,
+    }
 
 
 def test_another_socket(media: Media, short_folder: Path) -> None:

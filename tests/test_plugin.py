@@ -15,7 +15,7 @@ def test_the_entry_point_gives_definitions_and_probes() -> None:
     (point,) = entry_points(group="hero_proc.units", name="hero_livekit")
     units = point.load()()
     assert units.definitions == shipped_catalog().definitions
-    assert {definition.unit.name for definition in units.definitions} == {"livekit-server", "lk-backend"}
+    assert {definition.unit.name for definition in units.definitions} == set(shipped_catalog().units)
     with HttpAnswers({"/": ok("OK")}) as server:
         port = Port("http", server.port, Protocol.TCP, "127.0.0.1")
         probe = Probe("ready", ProbeKind.HTTP, ProbeLevel.READINESS, port, "/", 200, 5.0, 2.0, 3)

@@ -67,9 +67,9 @@ def units(as_json: bool) -> int:  # noqa: FBT001
             "release": definition.unit.release,
             "summary": definition.unit.summary,
             "digest": digest(definition),
-            "file": file,
+            "file": catalog.file(definition.unit.name, definition.unit.release),
         }
-        for definition, file in zip(catalog.definitions, catalog.files, strict=True)
+        for definition in catalog.definitions
     ]
     return _show(rows, render.units_text, as_json=as_json)
 

@@ -6,8 +6,9 @@ from functools import cache
 from pathlib import Path
 
 from hero_livekit_units.definitions import rules
-from hero_livekit_units.definitions.catalog import Catalog, catalog
-from hero_livekit_units.definitions.structure import load
+from hero_livekit_units.definitions.catalog import Catalog, Listed, release_key
+from hero_livekit_units.definitions.extends import BASE_FILE, KEY, Text, read
+from hero_livekit_units.definitions.structure import located, structure
 from hero_livekit_units.errors import DefinitionInvalid, Issue
 from hero_livekit_units.model.unit import Definition
 
@@ -21,39 +22,102 @@ def shipped_folder() -> Path:
 
 @cache
 def shipped_catalog() -> Catalog:
-    """The definitions of this package; they do not change while a process lives.
+    """The definitions of this package, each read when it is asked for; they do not change while a process lives.
 
     Raises:
         DefinitionInvalid, DuplicateRelease: the installation is damaged.
     """
-    return read_catalog(shipped_folder())
+    return open_catalog(shipped_folder())
+
+
+def open_catalog(folder: Path) -> Catalog:
+    """The releases of a folder by the names of its files, `UNIT/RELEASE.toml`; a file is read when it is asked for.
+
+    Raises:
+        DefinitionInvalid: a file is not called like a release, or there is none. Later, the catalog raises it with the
+            issues of a file that it reads.
+    """
+    listed, issues = _list(folder)
+    if issues:
+        raise DefinitionInvalid(issues)
+    bases = _Bases()
+    return Catalog(listed, lambda one: _definition(_read(one, bases)))
 
 
 def read_catalog(folder: Path) -> Catalog:
-    """Read every `UNIT/RELEASE.toml` below a folder.
+    """Read everything below a folder, and check that the releases of each unit fit together.
 
     Raises:
         DefinitionInvalid: with all issues of all files.
-        DuplicateRelease: two files define the same release.
+        CatalogError: releases that do not fit together, see `lineage`.
     """
-    issues: list[Issue] = []
-    sources: list[tuple[str, Definition]] = []
-    for path in sorted(folder.glob("*/*.toml")):
-        found = _read(path)
-        if isinstance(found, Definition):
-            sources.append((str(path), found))
-        else:
-            issues += found
-    if not sources and not issues:
-        issues.append(Issue(str(folder), 0, 0, "", "no definitions found", "expected UNIT/RELEASE.toml below it"))
+    listed, issues = _list(folder)
+    bases = _Bases()
+    found = {one: _read(one, bases) for one in listed}
+    for one in found.values():
+        issues += one if isinstance(one, list) else []
     if issues:
-        raise DefinitionInvalid(issues)
-    return catalog(sources)
+        # A fault of a base shows in every release that extends it.
+        raise DefinitionInvalid(list({str(issue): issue for issue in issues}.values()))
+    catalog = Catalog(listed, lambda one: _definition(found[one]))
+    for unit in catalog.units:
+        catalog.lineage(unit)
+    return catalog
 
 
-def _read(path: Path) -> Definition | list[Issue]:
+class _Bases:
+    """The bases of a folder, each read once."""
+
+    def __init__(self) -> None:
+        self._found: dict[Path, Text | Issue | None] = {}
+
+    def beside(self, file: Path, name: str) -> Text | Issue | None:
+        """The base of this name that a file extends, None where there is none."""
+        path = file.with_name(name)
+        if path not in self._found:
+            self._found[path] = Issue(str(path), 1, 1, KEY, "extends itself")  # should it be asked for meanwhile
+            self._found[path] = _text(path, self) if path.exists() else None
+        return self._found[path]
+
+
+def _list(folder: Path) -> tuple[list[Listed], list[Issue]]:
+    listed, issues = [], []
+    for path in sorted(folder.glob("*/*.toml")):
+        if BASE_FILE.fullmatch(path.name):
+            continue
+        try:
+            release_key(path.stem)
+        except ValueError:
+            hint = "a release such as 1.13.5-r1.toml, or a base such as base-1.9.toml"
+            issues.append(Issue(str(path), 0, 0, "", "not the name of a definition file", hint))
+        else:
+            listed.append(Listed(path.parent.name, path.stem, str(path)))
+    if not listed and not issues:
+        issues.append(Issue(str(folder), 0, 0, "", "no definitions found", "expected UNIT/RELEASE.toml below it"))
+    return listed, issues
+
+
+def _definition(found: Definition | list[Issue]) -> Definition:
+    if isinstance(found, list):
+        raise DefinitionInvalid(found)
+    return found
+
+
+def _text(path: Path, bases: _Bases) -> Text | Issue:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        return [Issue(str(path), 0, 0, "", f"cannot be read: {error}")]
-    return load(text, str(path), Definition, rules.faults)
+        return Issue(str(path), 0, 0, "", f"cannot be read: {error}")
+    return read(text, str(path), lambda name: bases.beside(path, name))
+
+
+def _read(one: Listed, bases: _Bases) -> Definition | list[Issue]:
+    text = _text(Path(one.file), bases)
+    if isinstance(text, Issue):
+        return [text]
+    definition, faults = structure(text.tables, Definition, rules.faults)
+    if definition and (definition.unit.name, definition.unit.release) != (one.unit, one.release):
+        said = f"{definition.unit.name}/{definition.unit.release}.toml"
+        faults = [(("unit",), f"is {said}, and the file is called otherwise", "give the file that name")]
+        definition = None
+    return definition or located(text.layers, faults)

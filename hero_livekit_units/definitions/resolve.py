@@ -2,61 +2,94 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from hero_livekit_units.definitions.digest import digest
-from hero_livekit_units.definitions.template import fill, fill_but_secrets
+from hero_livekit_units.definitions.digest import digest, meaning
+from hero_livekit_units.definitions.render import nested
+from hero_livekit_units.definitions.template import fill, fill_but_secrets, fill_data, literal, names
 from hero_livekit_units.model.launch import LaunchFile, LaunchSpec, Port, Probe
+from hero_livekit_units.model.unit import FileFormat, FilePlace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hero_livekit_units.model.unit import Definition
+    from hero_livekit_units.model.lineage import Edge
+    from hero_livekit_units.model.unit import BinarySection, Definition, FileSection
+
+_NOTHING: dict[str, Any] = {}
 
 
-def ports_of(definition: Definition, slot: str, overrides: Mapping[str, int]) -> dict[str, int]:
-    """Number of each port of an instance: the user's or the definition's, plus the slot's offset."""
+def ports_of(
+    definition: Definition, slot: str, overrides: Mapping[str, int], parameters: Mapping[str, Any] | None = None
+) -> dict[str, int]:
+    """Number of each port of an instance: the user's or the definition's, plus the slot's offset.
+
+    With `parameters`, only the ports that are there with these settings; without, all that there may be.
+    """
     offset = definition.slots[slot] if slot else 0
-    return {name: overrides.get(name, port.number) + offset for name, port in definition.ports.items()}
+    return {
+        name: overrides.get(name, port.number) + offset
+        for name, port in definition.ports.items()
+        if parameters is None or _is_there(parameters, when=port.when, unless=port.unless)
+    }
 
 
 def resolve(
-    definition: Definition, parameters: Mapping[str, str], *, home: str, slot: str = "", ports: Mapping[str, int]
+    definition: Definition,
+    parameters: Mapping[str, Any],
+    *,
+    home: str,
+    slot: str = "",
+    ports: Mapping[str, int],
+    config: Mapping[str, Any] = _NOTHING,
+    secrets: Mapping[str, Any] | None = None,
+    replaces: tuple[Edge, ...] = (),
 ) -> LaunchSpec:
     """Fill in everything that a definition leaves open.
 
     Args:
         definition: a definition that passed its rules.
-        parameters: values of `rules.PARAMETERS`, but for `folder` and `slot`.
+        parameters: values of `rules.PARAMETERS`, but for `binary`, `folder`, `home`, `slot` and `version`; None for one
+            that is not set.
         home: absolute folder of the package; the instance's folder lies below it.
         slot: one of the definition's slots, or "" for a unit without.
         ports: numbers that the user chose, by port name, for slot offset 0.
+        config: further keys of the configuration file, dotted.
+        secrets: by name. Only a fingerprint of those that its files hold enters the LaunchSpec, so that a running
+            process says which of them it has read; None where they are not known.
+        replaces: the edges that lead to this release.
 
     Raises:
         KeyError: a parameter or the slot is missing.
     """
-    numbers = ports_of(definition, slot, ports)
-    open_names = dict(parameters) | {"slot": slot} | {f"ports.{name}": str(number) for name, number in numbers.items()}
+    unit = definition.unit
+    open_names = dict(parameters) | {"home": home, "slot": slot, "version": unit.version}
+    numbers = ports_of(definition, slot, ports, open_names)
+    open_names |= {f"ports.{name}": numbers.get(name) for name in definition.ports}
+    open_names["binary"] = program_path(definition, home)
     folder = f"{home}/{fill(definition.run.folder, open_names)}"
     open_names["folder"] = folder
     own_ports = {
-        name: Port(name, numbers[name], port.protocol, fill(port.bind, open_names))
-        for name, port in sorted(definition.ports.items())
+        name: Port(name, number, definition.ports[name].protocol, fill(definition.ports[name].bind, open_names))
+        for name, number in sorted(numbers.items())
     }
+    files = tuple(
+        _file(
+            name, file, folder if file.place is FilePlace.FOLDER else home, open_names, _extra(definition, name, config)
+        )
+        for name, file in sorted(definition.run.files.items())
+    )
     spec = LaunchSpec(
-        unit=definition.unit.name,
-        release=definition.unit.release,
+        unit=unit.name,
+        release=unit.release,
         slot=slot,
-        carries_calls=definition.unit.carries_calls,
+        carries_calls=unit.carries_calls,
         argv=tuple(fill(argument, open_names) for argument in definition.run.argv),
         env=tuple((name, fill(value, open_names)) for name, value in sorted(definition.run.env.items())),
         folder=folder,
-        files=tuple(
-            LaunchFile(f"{folder}/{name}", int(file.mode, 8), fill_but_secrets(file.template.lstrip("\n"), open_names))
-            for name, file in sorted(definition.run.files.items())
-        ),
+        files=files,
         ports=tuple(own_ports.values()),
         probes=tuple(
             Probe(
@@ -77,10 +110,54 @@ def resolve(
         else (),
         stop=definition.stop,
         restart=definition.restart,
-        replaces=definition.lineage.replaces,
-        digest="",
-        launch_digest="",
+        after=definition.depends.after,
     )
     # What a running process cannot take over without a restart; probes, counting and the stop policy can change live.
-    launch = [spec.release, spec.argv, spec.env, spec.folder, [attrs.asdict(file) for file in spec.files]]
-    return attrs.evolve(spec, digest=digest(spec), launch_digest=digest(launch))
+    read = [meaning(file) for file in files if file.read_at_start]
+    known = _fingerprint(files, secrets)
+    launch = [spec.release, spec.argv, spec.env, spec.folder, read, known]
+    spec = attrs.evolve(spec, launch_digest=digest(launch))
+    return attrs.evolve(spec, digest=digest(spec), replaces=replaces)
+
+
+def binary_of(definition: Definition) -> BinarySection:
+    """The `[binary]` of a definition with `${version}` filled in, but for the addresses of archives."""
+    binary, version = definition.binary, {"version": definition.unit.version}
+    return attrs.evolve(
+        binary,
+        version_prints=fill(binary.version_prints, version),
+        version_at_least=fill(binary.version_at_least, version),
+        go=binary.go and attrs.evolve(binary.go, version=fill(binary.go.version, version)),
+    )
+
+
+def program_path(definition: Definition, home: str) -> str:
+    """Where the provisioned program of a release lies, "" for one that is part of this package."""
+    binary = definition.binary
+    return f"{home}/bin/{binary.program}-{definition.unit.version}/{binary.program}" if binary.program else ""
+
+
+def _is_there(parameters: Mapping[str, Any], *, when: str, unless: str) -> bool:
+    return (not when or bool(parameters[when])) and not (unless and parameters[unless])
+
+
+def _extra(definition: Definition, name: str, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    return config if name == definition.config.file else _NOTHING
+
+
+def _file(
+    name: str, file: FileSection, folder: str, parameters: Mapping[str, Any], extra: Mapping[str, Any]
+) -> LaunchFile:
+    template, values = "", {}
+    if file.format is FileFormat.TEXT:
+        template = fill_but_secrets(file.template.lstrip("\n"), parameters)
+    else:
+        values = nested(fill_data(file.values, parameters) | literal(dict(extra)))
+    return LaunchFile(f"{folder}/{name}", int(file.mode, 8), file.format, template, values, file.read_at_start)
+
+
+def _fingerprint(files: tuple[LaunchFile, ...], secrets: Mapping[str, Any] | None) -> str:
+    wanted = {name for file in files if file.read_at_start for name in names([file.template, file.values])}
+    if secrets is None or not wanted:
+        return ""
+    return digest({name: secrets.get(name.removeprefix("secret.")) for name in wanted})

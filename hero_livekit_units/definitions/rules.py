@@ -4,42 +4,53 @@ from __future__ import annotations
 
 import re
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.definitions import template
+from hero_livekit_units.definitions.kinds import KINDS, REMOVED
+from hero_livekit_units.model.settings import setting_fields
+from hero_livekit_units.model.unit import FileFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hero_livekit_units.definitions.structure import Fault
     from hero_livekit_units.definitions.text import KeyPath
-    from hero_livekit_units.model.unit import Definition, FileTemplate
+    from hero_livekit_units.model.unit import Definition, FileSection, PortSection, ReleaseArchive
 
 
-# Filled in by `resolve`; `${ports.NAME}` and, in file templates only, `${secret.NAME}` come on top.
+# Filled in on the host, besides the keys of media.toml; `${ports.NAME}`, `${media.SLOT.PORT}` and, in files,
+# `${secret.NAME}` come on top.
 PARAMETERS = (
-    "binary",
-    "bind",
-    "folder",
-    "interfaces",
-    "livekit_url",
-    "log_level",
-    "loopback",
-    "node_ip",
-    "python",
-    "slot",
+    *("binary", "folder", "home", "join_url", "loopback", "media.host", "python", "slot", "token_url", "version"),
+    *("front.tls", "livekit.udp_first", "livekit.udp_last", "redis.server", "turn.relay_first", "turn.relay_last"),
+    *setting_fields(),
 )
-SECRETS = ("api_key", "api_secret", "backend_secret")
+# Always there: the key that signs, the bearer of lk-backend, the key that webhooks are signed with, and a table of all
+# keys that are valid now, with their secrets.
+SECRETS = ("api_key", "api_secret", "api_keys", "backend_secret", "webhook_key")
+# There or not: a value, or a line, that needs one which does not exist is left out.
+OPTIONAL_SECRETS = ("old_backend_secret", "redis_password")
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+){1,3}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MODE = re.compile(r"0[0-7]{3}")
+_RELEASE = re.compile(_VERSION.pattern + r"-r[1-9][0-9]*")
+_MEDIA_PORT = re.compile(r"media\.[a-z][a-z0-9]*\.[a-z][a-z0-9_]*")
 
 
 def faults(definition: Definition) -> list[Fault]:
     """Everything about a well-typed definition that cannot work: (key, what is wrong, how to mend it)."""
-    return [*_unit(definition), *_binary(definition), *_run(definition), *_ports(definition), *_times(definition)]
+    return [
+        *_unit(definition),
+        *_binary(definition),
+        *_run(definition),
+        *_ports(definition),
+        *_times(definition),
+        *_config(definition),
+        *_lineage(definition),
+    ]
 
 
 def _unit(definition: Definition) -> Iterator[Fault]:
@@ -61,19 +72,27 @@ def _binary(definition: Definition) -> Iterator[Fault]:
     binary = definition.binary
     if bool(binary.program) == bool(binary.python_module):
         yield ("binary",), "needs either program or python_module", ""
-    if binary.program and not (binary.version_argv and binary.version_prints):
-        yield ("binary", "program"), "cannot be told apart from another release", "add version_argv and version_prints"
+    if binary.program and not (binary.version_argv and bool(binary.version_prints) != bool(binary.version_at_least)):
+        hint = "add version_argv, and either version_prints or version_at_least"
+        yield ("binary", "program"), "cannot be told apart from another release", hint
+    versions = [binary.version_prints, binary.version_at_least, binary.go.version if binary.go else ""]
+    for name in template.names(versions):
+        if name != "version":
+            yield ("binary",), f"unknown parameter ${{{name}}} in a version", "known: version"
     if binary.archive:
-        for key in ("url", "checksums"):
-            url = getattr(binary.archive, key)
-            for name in template.names(url):
-                if name not in {"version", "arch"}:
-                    yield ("binary", "archive", key), f"unknown parameter ${{{name}}}", "known: version, arch"
-            if not url.startswith(("https://", "http://127.0.0.1:")):
-                yield ("binary", "archive", key), f"not an https address: {url!r}", ""
-        for arch, value in binary.archive.sha256.items():
-            if not _SHA256.fullmatch(value):
-                yield ("binary", "archive", "sha256", arch), "not a SHA-256", "64 lower-case hex digits"
+        yield from _archive(binary.archive)
+
+
+def _archive(archive: ReleaseArchive) -> Iterator[Fault]:
+    for key, url in (("url", archive.url), ("checksums", archive.checksums)):
+        for name in template.names(url):
+            if name not in {"version", "arch"}:
+                yield ("binary", "archive", key), f"unknown parameter ${{{name}}}", "known: version, arch"
+        if not url.startswith(("https://", "http://127.0.0.1:")):
+            yield ("binary", "archive", key), f"not an https address: {url!r}", ""
+    for arch, value in archive.sha256.items():
+        if not _SHA256.fullmatch(value):
+            yield ("binary", "archive", "sha256", arch), "not a SHA-256", "64 lower-case hex digits"
 
 
 def _run(definition: Definition) -> Iterator[Fault]:
@@ -94,23 +113,43 @@ def _run(definition: Definition) -> Iterator[Fault]:
         yield from _file(definition, name, file)
 
 
-def _file(definition: Definition, name: str, file: FileTemplate) -> Iterator[Fault]:
+def _file(definition: Definition, name: str, file: FileSection) -> Iterator[Fault]:
     path = ("run", "files", name)
     if "/" in name or name in {"", ".", ".."}:
-        yield path, f"not a file name: {name!r}", "files lie in the instance's own folder"
+        yield path, f"not a file name: {name!r}", 'files lie in the instance\'s own folder, or with place = "home"'
+    if bool(file.template) == bool(file.values) or bool(file.template) != (file.format is FileFormat.TEXT):
+        yield path, "needs a template, or a format and values", 'format = "yaml" or "json" takes values'
+    names = template.names([file.template, file.values])
     if not _MODE.fullmatch(file.mode):
         yield (*path, "mode"), f"not a file mode: {file.mode!r}", 'octal text such as "0600"'
-    elif int(file.mode, 8) & 0o077 and any(name.startswith("secret.") for name in template.names(file.template)):
+    elif int(file.mode, 8) & 0o077 and any(name.startswith("secret.") for name in names):
         yield (*path, "mode"), "others could read a secret", 'mode = "0600"'
     yield from _open_names(definition, (*path, "template"), file.template, secrets_allowed=True)
+    for key, value in file.values.items():
+        yield from _open_names(definition, (*path, "values", key), value, secrets_allowed=True)
+    yield from _tables(path, file)
 
 
-def _open_names(definition: Definition, path: KeyPath, text: str, *, secrets_allowed: bool) -> Iterator[Fault]:
+def _tables(path: KeyPath, file: FileSection) -> Iterator[Fault]:
+    """A dotted key must not be a value and, as the beginning of another, a table."""
+    for key in file.values:
+        parts = key.split(".")
+        if "" in parts:
+            yield (*path, "values", key), f"not a dotted key: {key!r}", ""
+        for length in range(1, len(parts)):
+            if ".".join(parts[:length]) in file.values:
+                yield (*path, "values", key), f"{'.'.join(parts[:length])} is a value already", ""
+
+
+def _open_names(definition: Definition, path: KeyPath, text: Any, *, secrets_allowed: bool) -> Iterator[Fault]:
+    found = template.names(text)
+    if not found:
+        return  # most texts leave nothing open
     known = {*PARAMETERS, *(f"ports.{name}" for name in definition.ports)}
     if secrets_allowed:
-        known |= {f"secret.{name}" for name in SECRETS}
-    for name in template.names(text):
-        if name in known:
+        known |= {f"secret.{name}" for name in (*SECRETS, *OPTIONAL_SECRETS)}
+    for name in found:
+        if name in known or _MEDIA_PORT.fullmatch(name):
             continue
         if name.startswith("secret.") and not secrets_allowed:
             yield path, f"${{{name}}} would be visible to others here", "put it into a file of mode 0600"
@@ -129,15 +168,25 @@ def _ports(definition: Definition) -> Iterator[Fault]:
             if number in numbers:
                 yield ("ports", name, "number"), f"{number[0]} of {who} is also {numbers[number]}", ""
             numbers.setdefault(number, who)
-        for open_name in template.names(port.bind):
-            if open_name != "bind":
-                yield ("ports", name, "bind"), f"unknown parameter ${{{open_name}}}", "known: bind"
+        yield from _port_names(name, port)
     wanted: list[tuple[KeyPath, str]] = [(("probes", name, "port"), p.port) for name, p in definition.probes.items()]
     if definition.calls:
         wanted += [(("calls", "sources", at, "port"), s.port) for at, s in enumerate(definition.calls.sources)]
     for path, port_name in wanted:
-        if port_name not in definition.ports:
+        meant = definition.ports.get(port_name)
+        if meant is None:
             yield path, f"there is no port {port_name!r}", f"ports: {', '.join(definition.ports)}"
+        elif meant.when or meant.unless:
+            yield path, f"port {port_name!r} is not always there", "name one without when and unless"
+
+
+def _port_names(name: str, port: PortSection) -> Iterator[Fault]:
+    for open_name in template.names(port.bind):
+        if open_name not in PARAMETERS:
+            yield ("ports", name, "bind"), f"unknown parameter ${{{open_name}}}", "such as ${network.bind}"
+    for key, setting in (("when", port.when), ("unless", port.unless)):
+        if setting and setting not in setting_fields():
+            yield ("ports", name, key), f"not a key of media.toml: {setting!r}", "such as turn.enabled"
 
 
 def _times(definition: Definition) -> Iterator[Fault]:
@@ -159,3 +208,42 @@ def _times(definition: Definition) -> Iterator[Fault]:
     for path, seconds, zero_is_fine in values:
         if not 0 <= seconds < float("inf") or (seconds == 0 and not zero_is_fine):
             yield path, f"not a time in seconds: {seconds:g}", "a positive number"
+
+
+def _config(definition: Definition) -> Iterator[Fault]:
+    config, files = definition.config, definition.run.files
+    for key, kind in config.keys.items():
+        if kind not in KINDS:
+            yield ("config", "keys", key), f"unknown kind {kind!r}", f"kinds: {', '.join(KINDS)}"
+    if not config.file:
+        if config.keys:
+            yield ("config", "file"), "missing", "the file in [run.files] that has these keys"
+        return
+    if config.file not in files or files[config.file].format is FileFormat.TEXT:
+        yield ("config", "file"), f"no structured file of this name: {config.file!r}", f"files: {', '.join(files)}"
+        return
+    for key in files[config.file].values:
+        if config.keys.get(key, REMOVED) == REMOVED:
+            yield (
+                ("run", "files", config.file, "values", key),
+                "this release does not know the key",
+                "see [config.keys]",
+            )
+
+
+def _lineage(definition: Definition) -> Iterator[Fault]:
+    lineage = definition.lineage
+    for table, edges in (("upgrades_from", lineage.upgrades_from), ("rolls_back_to", lineage.rolls_back_to)):
+        for release, edge in edges.items():
+            path: KeyPath = ("lineage", table, release)
+            if not _RELEASE.fullmatch(release):
+                yield path, f"not a release: {release!r}", "version and revision, such as 1.13.4-r1"
+            elif release == definition.unit.release:
+                yield path, "is this release itself", ""
+            if not (edge.strategies or lineage.strategies):
+                yield path, "no strategy is allowed", "name strategies here, or for all edges in [lineage]"
+            if not edge.because.strip():
+                yield (*path, "because"), "is empty", "what makes it safe to go this way"
+    for at, block in enumerate(definition.blocked):
+        if not block.reason.strip():
+            yield ("blocked", at, "reason"), "is empty", "why nobody should run it"

@@ -49,6 +49,14 @@ def load(text: str, file: str, kind: type[T], rules: Callable[[T], Sequence[Faul
     tables = parse(text, file)
     if isinstance(tables, Issue):
         return [tables]
+    value, faults = structure(tables, kind, rules)
+    return located([(file, text)], faults) if value is None else value
+
+
+def structure(
+    tables: dict[str, Any], kind: type[T], rules: Callable[[T], Sequence[Fault]]
+) -> tuple[T, list[Fault]] | tuple[None, list[Fault]]:
+    """Tables as a value of `kind`, or None and all that is wrong with them."""
     try:
         value = _STRICT.structure(tables, kind)
         faults = list(rules(value))
@@ -57,17 +65,26 @@ def load(text: str, file: str, kind: type[T], rules: Callable[[T], Sequence[Faul
         with contextlib.suppress(BaseValidationError):
             # Where the only fault is keys too many, the rest can be judged in the same go.
             faults += rules(_WITHOUT_UNKNOWN_KEYS.structure(tables, kind))
-    return _located(text, file, faults) if faults else value
+        return None, faults
+    return (None, faults) if faults else (value, [])
 
 
-def _located(text: str, file: str, faults: Sequence[Fault]) -> list[Issue]:
-    """Give (key, text, hint) faults their places, in the order of the text."""
-    places = Places(text)
+def located(texts: Sequence[tuple[str, str]], faults: Sequence[Fault]) -> list[Issue]:
+    """Give faults their places, in the order of the texts.
+
+    Args:
+        texts: (file, text), the one that counts most first: a fault is placed where most of its key stands, and in
+            the first where that is equal.
+        faults: (key, what is wrong, how to mend it).
+    """
+    places = [(file, Places(text)) for file, text in texts]
+    order = [file for file, _ in texts]
     issues = []
     for path, fault, hint in faults:
-        line, column = places.line_and_column(path)
+        file, found = max(places, key=lambda place: place[1].depth(path))
+        line, column = found.line_and_column(path)
         issues.append(Issue(file, line, column, ".".join(str(part) for part in path), fault, hint))
-    return sorted(issues, key=lambda issue: (issue.line, issue.column, issue.path))
+    return sorted(issues, key=lambda issue: (order.index(issue.file), issue.line, issue.column, issue.path))
 
 
 def _faults(error: BaseException, path: KeyPath) -> list[Fault]:

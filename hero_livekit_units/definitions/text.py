@@ -42,14 +42,18 @@ class Places:
         self._offsets: dict[KeyPath, int] = {}
         self._walk(tomlkit.parse(text), ())
 
+    def depth(self, path: KeyPath) -> int:
+        """How much of the path stands in this text: all its parts, or those of the nearest table around it."""
+        return next((length for length in range(len(path), 0, -1) if path[:length] in self._offsets), 0)
+
     def line_and_column(self, path: KeyPath) -> tuple[int, int]:
         """1-based place of the key, or of the nearest table around it; (0, 0) for the whole file."""
-        for length in range(len(path), 0, -1):
-            offset = self._offsets.get(path[:length])
-            if offset is not None:
-                before = self._text[:offset]
-                return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
-        return 0, 0
+        depth = self.depth(path)
+        if not depth:
+            return 0, 0
+        offset = self._offsets[path[:depth]]
+        before = self._text[:offset]
+        return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
 
     def _walk(self, container: Container, prefix: KeyPath) -> None:
         from tomlkit.items import AoT, InlineTable, Table  # noqa: PLC0415

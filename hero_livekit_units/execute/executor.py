@@ -6,13 +6,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, assert_never
 
+from hero_livekit_units.definitions.render import file_text
 from hero_livekit_units.errors import StepFailed, StepTimedOut
 from hero_livekit_units.execute.files import write_atomically
 from hero_livekit_units.livekit.keys import ensure_secrets
 from hero_livekit_units.model.observed import Verdict
 from hero_livekit_units.model.plan import AwaitReady, Register, Restart, Start, Step, Stop, WriteFiles
 from hero_livekit_units.model.receipt import StepDone
-from hero_livekit_units.observe.files import content
+from hero_livekit_units.observe.files import files_that_differ
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,6 +76,7 @@ class Executor:
             case Register():
                 return "registered" if self._registry.register(spec) else "was registered like this already"
             case Start():
+                self._check_files(spec, "start")
                 self._registry.start(spec.instance)
                 return self._ready(spec)
             case Restart():
@@ -89,10 +91,18 @@ class Executor:
     def _write(self, spec: LaunchSpec) -> str:
         secrets = ensure_secrets(self._registry)
         for file in spec.files:
-            write_atomically(Path(file.path), content(file, secrets), file.mode)
+            write_atomically(Path(file.path), file_text(file, secrets), file.mode)
         return f"wrote {', '.join(file.path for file in spec.files)}"
 
+    def _check_files(self, spec: LaunchSpec, verb: str) -> None:
+        """No program starts on files with other secrets than the supervisor holds: that was the 401 of the past."""
+        differ = files_that_differ(spec, ensure_secrets(self._registry))
+        if differ is None or differ:
+            what = f"{', '.join(differ)} changed since it was written" if differ else "its files cannot be read"
+            raise StepFailed(f"{verb} {spec.instance}", what, hint="ensure again; it writes them anew")
+
     def _restart(self, spec: LaunchSpec, *, idle_only: bool) -> str:
+        self._check_files(spec, "restart")
         before = self._look(spec)
         self._may_end(before, idle_only=idle_only)
         self._registry.restart(spec.instance)

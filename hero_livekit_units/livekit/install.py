@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hero_livekit_units.definitions.settings import program_path
+from hero_livekit_units.definitions.resolve import binary_of, program_path
 from hero_livekit_units.errors import ProvisionFailed, UnitsError
+from hero_livekit_units.livekit.desired import MEDIA, wanted_units, wanted_version
 from hero_livekit_units.livekit.progress import SILENT, Reporter
 from hero_livekit_units.livekit.provision import provision
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.definitions.catalog import Catalog
     from hero_livekit_units.livekit.roads import Provisioned
     from hero_livekit_units.model.settings import Settings
+    from hero_livekit_units.model.unit import Definition
 
 
 def install(
@@ -29,7 +31,7 @@ def install(
     named: Path | None = None,
     reporter: Reporter = SILENT,
 ) -> tuple[Provisioned, ...]:
-    """Provision the wanted release of livekit-server; the other units are part of this package. Safe to repeat.
+    """Provision the programs of all wanted units; those without one are part of this package. Safe to repeat.
 
     A program that the user names or has on PATH is linked to, so that a launch is the same whichever road it came.
 
@@ -37,19 +39,29 @@ def install(
         ProvisionFailed: no road leads to a program.
         UnitsError: the folder cannot be written.
     """
-    definition = catalog.find("livekit-server", settings.livekit.release)
+    found = []
+    for unit in wanted_units(settings):
+        definition = catalog.find(unit, wanted_version(settings, unit))
+        if definition.binary.program:
+            own = named if unit == MEDIA else None
+            found.append(_provide(definition, home, named=own, reporter=reporter))
+    return tuple(found)
+
+
+def _provide(definition: Definition, home: Path, *, named: Path | None, reporter: Reporter) -> Provisioned:
     place = Path(program_path(definition, str(home)))
+    flag = "--livekit-server PATH" if definition.unit.name == MEDIA else ""
     road = partial(
         provision,
-        definition.binary,
+        binary_of(definition),
         definition.unit.version,
         home / "bin",
         reporter=reporter,
-        flag="--livekit-server PATH",
+        flag=flag,
     )
     found = road(named=named) if named else (_linked(place, road) or road())
     _link(place, found.path)
-    return (found,)
+    return found
 
 
 def _linked(place: Path, road: Callable[..., Provisioned]) -> Provisioned | None:

@@ -6,6 +6,7 @@ Both are used in place. Also the test that every road's program must pass: it pr
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.unit import BinarySection
 
 _SHOWN_CHARACTERS = 120
+_DOTTED = re.compile(r"\d+(?:\.\d+)+")
 
 
 def check_version(program: Path, binary: BinarySection, env: Mapping[str, str], *, limits: Limits) -> str:
@@ -33,11 +35,25 @@ def check_version(program: Path, binary: BinarySection, env: Mapping[str, str], 
     argv = [str(program), *binary.version_argv]
     finished = run_to_end(argv, env=env, timeout_s=limits.version_s, with_stderr=False)
     printed = finished.output.strip()
-    if printed != binary.version_prints.strip():
+    if binary.version_at_least:
+        _check_not_older(program, printed, binary.version_at_least)
+    elif printed != binary.version_prints.strip():
         raise RoadClosed(f"{program} prints {printed[:_SHOWN_CHARACTERS]!r}, not {binary.version_prints!r}")
     if finished.status != 0:
         raise RoadClosed(f"{program} prints its version, but ends with status {finished.status}")
     return printed
+
+
+def _check_not_older(program: Path, printed: str, least: str) -> None:
+    found = _DOTTED.search(printed)
+    if found is None:
+        raise RoadClosed(f"{program} prints no version: {printed[:_SHOWN_CHARACTERS]!r}")
+    if _numbers(found[0]) < _numbers(least):
+        raise RoadClosed(f"{program} is {found[0]}, older than {least}")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
 
 
 def from_named(named: Path, binary: BinarySection, host: Host, *, limits: Limits) -> Provisioned:

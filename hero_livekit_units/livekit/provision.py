@@ -83,6 +83,8 @@ def provision(
         raise _not_written(binary.program, version, into, error) from error
     if found is None:
         hint = f"get it from {_page(binary, version)} and name it with {flag}"
+        if binary.system_package:
+            hint = f"install {binary.system_package} {binary.version_at_least} or newer, the package of your system"
         raise ProvisionFailed(f"{binary.program} {version}", run.reasons, hint=hint)
     return found
 

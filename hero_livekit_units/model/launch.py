@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from typing import Any
 
-from hero_livekit_units.model.unit import CallSource, ProbeKind, ProbeLevel, Protocol, RestartSection, StopSection
+from attrs import field, frozen
+
+from hero_livekit_units.model.lineage import Edge
+from hero_livekit_units.model.unit import (
+    CallSource,
+    FileFormat,
+    ProbeKind,
+    ProbeLevel,
+    Protocol,
+    RestartSection,
+    StopSection,
+)
 
 
 def instance_name(unit: str, slot: str) -> str:
@@ -14,11 +25,18 @@ def instance_name(unit: str, slot: str) -> str:
 
 @frozen
 class LaunchFile:
-    """A file to write before the start. `template` still holds `${secret.NAME}`: secrets never enter a LaunchSpec."""
+    """A file to write before the start, still with `${secret.NAME}` in it: secrets never enter a LaunchSpec.
+
+    template: of a text file. values: of a structured one, nested as the file will have it. read_at_start: whether the
+    unit takes a change over only by a restart.
+    """
 
     path: str
     mode: int
-    template: str
+    format: FileFormat = FileFormat.TEXT
+    template: str = ""
+    values: dict[str, Any] = field(factory=dict)
+    read_at_start: bool = True
 
 
 @frozen
@@ -55,8 +73,10 @@ class Probe:
 class LaunchSpec:
     """How one instance runs.
 
-    digest: of the whole definition. launch_digest: of the part that needs a restart to take effect; the process
-    carries it in its environment, so that the running process itself says which launch it is.
+    digest: of all that a supervisor is told. launch_digest: of the part that needs a restart to take effect; the
+    process carries it in its environment, so that the running process itself says which launch it is. after: units that
+    must be up before it, where they are wanted. replaces: the edges of the lineage that lead to this release; no digest
+    sees them, as a running unit does not change when it gets a successor.
     """
 
     unit: str
@@ -72,9 +92,10 @@ class LaunchSpec:
     calls: tuple[tuple[CallSource, Port], ...]
     stop: StopSection
     restart: RestartSection
-    replaces: tuple[str, ...]
-    digest: str
-    launch_digest: str
+    after: tuple[str, ...] = ()
+    replaces: tuple[Edge, ...] = ()
+    digest: str = ""
+    launch_digest: str = ""
 
     @property
     def instance(self) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hero_livekit_units.definitions.template import fill
+from hero_livekit_units.definitions.render import file_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,16 +14,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.launch import LaunchFile, LaunchSpec
 
 
-def content(file: LaunchFile, secrets: Mapping[str, str]) -> str:
-    """The text of a file, secrets and all.
-
-    Raises:
-        KeyError: a secret is missing.
-    """
-    return fill(file.template, {f"secret.{name}": value for name, value in secrets.items()})
-
-
-def files_that_differ(spec: LaunchSpec, secrets: Mapping[str, str] | None) -> tuple[str, ...] | None:
+def files_that_differ(spec: LaunchSpec, secrets: Mapping[str, Any] | None) -> tuple[str, ...] | None:
     """Paths that are missing or differ in content or mode; None when that cannot be told."""
     if secrets is None:
         return None
@@ -33,10 +24,10 @@ def files_that_differ(spec: LaunchSpec, secrets: Mapping[str, str] | None) -> tu
         return None
 
 
-def _matches(file: LaunchFile, secrets: Mapping[str, str]) -> bool:
+def _matches(file: LaunchFile, secrets: Mapping[str, Any]) -> bool:
     path = Path(file.path)
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
-        return mode == file.mode and path.read_text(encoding="utf-8") == content(file, secrets)
+        return mode == file.mode and path.read_text(encoding="utf-8") == file_text(file, secrets)
     except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError, KeyError):
         return False

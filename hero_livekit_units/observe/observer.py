@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from hero_livekit_units.errors import RegistryError
 from hero_livekit_units.livekit.counting import count_calls
-from hero_livekit_units.livekit.keys import NAMES
 from hero_livekit_units.model.observed import (
     CallsSeen,
     Entry,
@@ -29,7 +27,7 @@ from hero_livekit_units.observe.sockets import holders
 from hero_livekit_units.observe.verdict import conclude, foreign_holder, holder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from hero_livekit_units.model.launch import LaunchSpec
     from hero_livekit_units.observe.sockets import Holders
@@ -48,17 +46,16 @@ class Observer:
         self._deadline_s = deadline_s
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="look")
 
-    def observe(self, specs: Sequence[LaunchSpec], *, with_files: bool = False) -> Observed:
+    def observe(self, specs: Sequence[LaunchSpec], *, secrets: Mapping[str, Any] | None = None) -> Observed:
         """See the supervisor and every instance. Takes the deadline at most, plus what reading /proc takes.
 
         Args:
             specs: the instances to look at.
-            with_files: also compare the files on disk, which needs the secrets.
+            secrets: by name; with them, the files on disk are compared too.
         """
         began = time.monotonic()
         survey = self._registry.survey([spec.instance for spec in specs])
         survey_ms = (time.monotonic() - began) * 1000
-        secrets = self._secrets(survey) if with_files else None
         listing = holders()
         looks = [self._look(spec, survey, listing) for spec in specs]
         self._wait(looks, began)
@@ -108,15 +105,9 @@ class Observer:
             elif look.spec.carries_calls:
                 look.calls = CallsSeen(None, None, "not asked")
 
-    def _secrets(self, survey: Survey) -> dict[str, str] | None:
-        if survey.entries is None:
-            return None
-        try:
-            return self._registry.secrets(NAMES)
-        except RegistryError:
-            return None
-
-    def _conclude(self, look: _Look, survey: Survey, survey_ms: float, secrets: dict[str, str] | None) -> InstanceSeen:
+    def _conclude(
+        self, look: _Look, survey: Survey, survey_ms: float, secrets: Mapping[str, Any] | None
+    ) -> InstanceSeen:
         registry_looked = survey.entries is not None
         verdict, because = conclude(
             look.spec,

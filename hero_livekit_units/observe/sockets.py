@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hero_livekit_units.model.unit import Protocol
+from hero_livekit_units.netlink import dump, open_netlink
 
 
 class Holder(NamedTuple):
@@ -29,14 +30,10 @@ Holders = dict[tuple[Protocol, int], list[Holder]]  # by transport and number
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
-_NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
 _TCP_LISTEN = 10
 _EVERY_STATE = 0xFFFFFFFF
-_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _REQUEST = struct.Struct("=BBBxI48x")  # family, protocol, extensions, states, an empty socket id
 _ANSWER = struct.Struct("=4x2s2x16s16x12x12xII")  # source port and address; behind three counters user and inode
-_TIMEOUT_S = 1.0
 
 
 def holders() -> Holders | None:
@@ -49,42 +46,18 @@ def holders() -> Holders | None:
 
 def _by_netlink() -> Holders:
     found: Holders = defaultdict(list)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as netlink:
-        netlink.settimeout(_TIMEOUT_S)
+    with open_netlink(_NETLINK_SOCK_DIAG) as netlink:
         for protocol, number, states in (
             (Protocol.TCP, socket.IPPROTO_TCP, 1 << _TCP_LISTEN),
             (Protocol.UDP, socket.IPPROTO_UDP, _EVERY_STATE),
         ):
             for family in (socket.AF_INET, socket.AF_INET6):
-                body = _REQUEST.pack(family, number, 0, states)
-                header = _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0)
-                netlink.send(header + body)
-                _collect(netlink, family, protocol, found)
+                for body in dump(netlink, _SOCK_DIAG_BY_FAMILY, _REQUEST.pack(family, number, 0, states)):
+                    port, address, uid, inode = _ANSWER.unpack_from(body)
+                    packed = address if family == socket.AF_INET6 else address[:4]
+                    holder = Holder(str(ipaddress.ip_address(packed)), inode, uid)
+                    found[protocol, int.from_bytes(port, "big")].append(holder)
     return found
-
-
-def _collect(netlink: socket.socket, family: int, protocol: Protocol, found: Holders) -> None:
-    """Read the answers to one request, up to the message that ends them.
-
-    Raises:
-        OSError: the kernel refuses the request.
-    """
-    while True:
-        answer = netlink.recv(1 << 18)
-        at = 0
-        while at < len(answer):
-            length, kind, *_ = _HEADER.unpack_from(answer, at)
-            if kind in {_NLMSG_DONE, _NLMSG_ERROR}:
-                # Both carry a status. A kernel without diagnosis of UDP ends an empty list with one: not a list at all.
-                (status,) = struct.unpack_from("=i", answer, at + _HEADER.size)
-                if status or kind == _NLMSG_ERROR:
-                    raise OSError(-status, "sock_diag refused")
-                return
-            port, address, uid, inode = _ANSWER.unpack_from(answer, at + _HEADER.size)
-            packed = address if family == socket.AF_INET6 else address[:4]
-            holder = Holder(str(ipaddress.ip_address(packed)), inode, uid)
-            found[protocol, int.from_bytes(port, "big")].append(holder)
-            at += (length + 3) & ~3
 
 
 def _by_proc() -> Holders | None:

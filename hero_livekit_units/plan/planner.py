@@ -23,6 +23,7 @@ from hero_livekit_units.model.plan import (
     Stop,
     WriteFiles,
 )
+from hero_livekit_units.model.unit import Strategy
 
 if TYPE_CHECKING:
     from hero_livekit_units.model.observed import InstanceSeen, Observed
@@ -136,11 +137,14 @@ def _plan_healthy(group: _Group, seen: InstanceSeen) -> None:
 def _plan_replacement(group: _Group, seen: InstanceSeen, *, running: str) -> None:
     spec = seen.spec
     what = f"release {running} runs" if running != spec.release else "it runs with another configuration"
-    if running != spec.release and running not in spec.replaces:
+    edge = next((edge for edge in spec.replaces if edge.start == running), None)
+    gentle = Strategy.IDLE_SWAP if spec.carries_calls else Strategy.RESTART
+    if running != spec.release and (edge is None or gentle not in edge.strategies):
+        why = "is not declared to replace it" if edge is None else f"may not replace it by {gentle}"
         group.refuse(
             spec.instance,
-            f"{what}, and {spec.release} is not declared to replace it",
-            f"media.toml asks for {running}, or a definition lists it under [lineage] replaces",
+            f"{what}, and {spec.release} {why}",
+            f"media.toml asks for a release on the way: `hlu path {spec.unit} {running} {spec.release}` shows it",
         )
         return
     if seen.program_missing:

@@ -35,8 +35,8 @@ def test_an_unknown_unit_names_the_nearest(catalog: Catalog) -> None:
 def test_an_unknown_release_lists_the_known(catalog: Catalog) -> None:
     """The user sees what there is to choose from."""
     with pytest.raises(UnknownRelease) as caught:
-        catalog.find("livekit-server", "1.13.5")
-    assert caught.value.hint == "known releases: 1.13.5-r1"
+        catalog.find("lk-backend", "0.2.0")
+    assert caught.value.hint == "known releases: 0.1.0-r1"
 
 
 @given(st.permutations([("1.9.12", 1), ("1.13.5", 1), ("1.13.5", 2), ("1.10.0", 1)]))

@@ -9,7 +9,7 @@ import pytest
 from hero_livekit_units.definitions import rules
 from hero_livekit_units.definitions.files import read_catalog, shipped_folder
 from hero_livekit_units.definitions.structure import load
-from hero_livekit_units.errors import DefinitionInvalid, DuplicateRelease
+from hero_livekit_units.errors import DefinitionInvalid
 from hero_livekit_units.model.unit import Definition, Protocol
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def issues(text: str) -> list[str]:
     return [str(issue) for issue in found]
 
 
-def in_folder(folder: Path, **texts: str) -> Path:
-    """A folder of definitions for one unit."""
+def in_folder(folder: Path, texts: dict[str, str]) -> Path:
+    """A folder of definitions for one unit, its files by name."""
     (folder / "echo").mkdir()
     for name, text in texts.items():
         (folder / "echo" / f"{name}.toml").write_text(text)
@@ -205,22 +205,28 @@ def test_values_that_cannot_work_together_are_refused(tmp_path: Path, old: str, 
     """What types cannot say, the rules say, with the same places."""
     assert old in GOOD
     with pytest.raises(DefinitionInvalid) as caught:
-        read_catalog(in_folder(tmp_path, one=GOOD.replace(old, new)))
+        read_catalog(in_folder(tmp_path, {"1.0-r1": GOOD.replace(old, new)}))
     assert any(expected in str(issue) for issue in caught.value.issues), caught.value
 
 
 def test_issues_of_several_files_come_together(tmp_path: Path) -> None:
     """One run tells all that is wrong in a folder."""
-    folder = in_folder(tmp_path, one="[unit", two=GOOD.replace("9000", "0"), three=GOOD)
+    folder = in_folder(tmp_path, {"1.0-r1": "[unit", "1.0-r2": GOOD.replace("9000", "0"), "one": GOOD})
     with pytest.raises(DefinitionInvalid) as caught:
         read_catalog(folder)
-    assert [issue.file.rpartition("/")[2] for issue in caught.value.issues] == ["one.toml", "two.toml"]
+    assert [issue.file.rpartition("/")[2] for issue in caught.value.issues] == [
+        "one.toml",
+        "1.0-r1.toml",
+        "1.0-r2.toml",
+    ]
 
 
-def test_a_release_defined_twice_names_both_files(tmp_path: Path) -> None:
-    """Nobody has to guess which of two files is in force."""
-    with pytest.raises(DuplicateRelease, match=r"echo 1\.0-r1: it is defined in .*one\.toml and in .*two\.toml"):
-        read_catalog(in_folder(tmp_path, one=GOOD, two=GOOD))
+def test_a_file_is_called_like_what_it_defines(tmp_path: Path) -> None:
+    """The name of a file is believed before it is read, so it must not lie."""
+    with pytest.raises(DefinitionInvalid) as caught:
+        read_catalog(in_folder(tmp_path, {"1.1-r1": GOOD}))
+    (issue,) = caught.value.issues
+    assert (issue.line, issue.text) == (1, "is echo/1.0-r1.toml, and the file is called otherwise")
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
@@ -230,9 +236,5 @@ def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_shipped_definitions_are_valid() -> None:
-    """What ships loads, and each file is named for its release."""
-    catalog = read_catalog(shipped_folder())
-    names = [(definition.unit.name, definition.unit.release) for definition in catalog.definitions]
-    assert names == [("livekit-server", "1.13.5-r1"), ("lk-backend", "0.1.0-r1")]
-    for (unit, release), file in zip(names, catalog.files, strict=True):
-        assert file.endswith(f"/{unit}/{release}.toml")
+    """What ships loads, whole."""
+    assert read_catalog(shipped_folder()).units == ("livekit-front", "livekit-redis", "livekit-server", "lk-backend")

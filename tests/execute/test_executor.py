@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from hero_livekit_units.definitions.settings import desired_specs
 from hero_livekit_units.errors import EntryNotFound, RegistryUnavailable, StepFailed, StepTimedOut
 from hero_livekit_units.execute.executor import Executor, Silent
+from hero_livekit_units.livekit.desired import desired_specs
 from hero_livekit_units.model.observed import InstanceSeen, Verdict
 from hero_livekit_units.model.plan import AwaitReady, Register, Restart, Start, Step, Stop, WriteFiles
 from hero_livekit_units.model.settings import Settings
@@ -81,8 +81,12 @@ def spec(catalog: Catalog, tmp_path: Path) -> LaunchSpec:
 
 @pytest.fixture
 def stage(spec: LaunchSpec) -> Stage:
-    """Nothing registered yet."""
-    return Stage(spec)
+    """Files written, nothing registered yet."""
+    stage = Stage(spec)
+    stage.executor.do(WriteFiles(MEDIA, "missing"), spec)
+    stage.registry.acted.clear()
+    stage.heard.steps.clear()
+    return stage
 
 
 def never_ready(found: InstanceSeen) -> InstanceSeen:
@@ -112,6 +116,18 @@ def test_register(stage: Stage) -> None:
     assert stage.registry.acted == [f"register {MEDIA}"]
 
 
+@pytest.mark.parametrize(
+    "step", [Start(MEDIA, "", ""), Restart(MEDIA, "", "", idle_only=False)], ids=["start", "restart"]
+)
+def test_no_start_on_files_with_other_secrets(step: Step, stage: Stage) -> None:
+    """A key that changed after the files were written would be a 401 for everybody: nothing is started on it."""
+    stage.run()
+    stage.registry.stored["api_key"] = "APIother"
+    with pytest.raises(StepFailed, match=r"livekit\.yaml changed since it was written"):
+        stage.do(step)
+    assert stage.registry.acted == []
+
+
 def test_start(stage: Stage) -> None:
     """It is started, and waited for until it is ready."""
     stage.do(Register(MEDIA, "not known"))
@@ -127,7 +143,9 @@ def test_start_of_what_is_not_registered(stage: Stage) -> None:
         def start(self, instance: str) -> None:
             raise EntryNotFound("service.start", f"service not found: {instance}", code=-32000)
 
-    executor = Executor(Forgetful(), stage.observer.observe, Silent())
+    registry = Forgetful()
+    registry.stored = stage.registry.stored
+    executor = Executor(registry, stage.observer.observe, Silent())
     with pytest.raises(EntryNotFound, match="service not found"):
         executor.do(Start(MEDIA, "it does not run", ""), stage.spec)
 
@@ -197,8 +215,10 @@ def test_restart_that_did_not_happen(stage: Stage) -> None:
         def restart(self, instance: str) -> None:
             """Say yes and do nothing."""
 
+    deaf = Deaf()
+    deaf.stored = stage.registry.stored
     with pytest.raises(StepTimedOut):
-        Executor(Deaf(), stage.observer.observe, Silent()).do(Restart(MEDIA, "", "", idle_only=False), stage.spec)
+        Executor(deaf, stage.observer.observe, Silent()).do(Restart(MEDIA, "", "", idle_only=False), stage.spec)
 
 
 @pytest.mark.parametrize(

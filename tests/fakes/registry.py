@@ -145,14 +145,14 @@ class ReflectingObserver(Observer):
         self.people: int | None = 0
         self.distort: Callable[[InstanceSeen], InstanceSeen] = lambda found: found
 
-    def observe(self, specs: Sequence[LaunchSpec], *, with_files: bool = False) -> Observed:
+    def observe(self, specs: Sequence[LaunchSpec], *, secrets: Mapping[str, Any] | None = None) -> Observed:
         """One moment of the table."""
         survey = self._memory.survey([spec.instance for spec in specs])
         entries = survey.entries or {}
-        seen = [self.distort(self._see(spec, entries.get(spec.instance), with_files=with_files)) for spec in specs]
+        seen = [self.distort(self._see(spec, entries.get(spec.instance), secrets)) for spec in specs]
         return strategies.world(*seen, supervisor=survey.supervisor)
 
-    def _see(self, spec: LaunchSpec, entry: Entry | None, *, with_files: bool) -> InstanceSeen:
+    def _see(self, spec: LaunchSpec, entry: Entry | None, secrets: Mapping[str, Any] | None) -> InstanceSeen:
         process = None
         if entry is not None and entry.process is not None:
             process = strategies.process(self._memory.running[spec.instance], id=entry.process)
@@ -163,5 +163,5 @@ class ReflectingObserver(Observer):
             process=process,
             probes=strategies.probes(spec) if process else (),
             calls=CallsSeen(1, self.people, "debug-rooms") if process and spec.carries_calls else None,
-            files_differ=files_that_differ(spec, self._memory.stored) if with_files else (),
+            files_differ=files_that_differ(spec, secrets) if secrets is not None else (),
         )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hero_livekit_units.definitions.settings import desired_specs
 from hero_livekit_units.errors import ProvisionFailed, UnitsError
+from hero_livekit_units.livekit.desired import desired_specs
 from hero_livekit_units.livekit.install import install
 from hero_livekit_units.model.settings import Settings
 

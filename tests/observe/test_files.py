@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from hero_livekit_units.definitions.files import shipped_catalog
-from hero_livekit_units.definitions.settings import desired_specs
+from hero_livekit_units.definitions.render import file_text
 from hero_livekit_units.execute.files import write_atomically
-from hero_livekit_units.model.launch import LaunchFile, LaunchSpec
+from hero_livekit_units.livekit.desired import desired_specs
 from hero_livekit_units.model.settings import Settings
-from hero_livekit_units.observe.files import content, files_that_differ
+from hero_livekit_units.observe.files import files_that_differ
 
-SECRETS = {"api_key": "APIx", "api_secret": "s" * 43, "backend_secret": "b" * 43}
+if TYPE_CHECKING:
+    from hero_livekit_units.model.launch import LaunchSpec
+
+SECRETS = {
+    "api_key": "APIx",
+    "api_secret": "s" * 43,
+    "api_keys": {"APIx": "s" * 43},
+    "backend_secret": "b" * 43,
+    "webhook_key": "APIx",
+}
 
 
 @pytest.fixture
@@ -22,26 +32,13 @@ def spec(tmp_path: Path) -> LaunchSpec:
     """The media unit with its files below a folder of the test, written as they should be."""
     media, _ = desired_specs(shipped_catalog(), Settings(), home=str(tmp_path), python=sys.executable)
     for file in media.files:
-        write_atomically(Path(file.path), content(file, SECRETS), file.mode)
+        write_atomically(Path(file.path), file_text(file, SECRETS), file.mode)
     return media
 
 
 def test_as_they_should_be(spec: LaunchSpec) -> None:
     """What was written is what is expected."""
     assert files_that_differ(spec, SECRETS) == ()
-
-
-def test_content() -> None:
-    """Secrets are filled in; a missing one is an error and not an empty value."""
-    file = LaunchFile("/x", 0o600, "key: ${secret.api_key}\n")
-    assert content(file, {"api_key": "APIx"}) == "key: APIx\n"
-    with pytest.raises(KeyError):
-        content(file, {})
-
-
-def test_a_secret_is_not_a_template() -> None:
-    """A value that looks like a parameter stays as it is."""
-    assert content(LaunchFile("/x", 0o600, "${secret.api_key}"), {"api_key": "${ports.http}"}) == "${ports.http}"
 
 
 def _remove(path: Path) -> None:
@@ -77,7 +74,7 @@ def test_what_differs_is_named(change: object, spec: LaunchSpec) -> None:
 
 def test_other_secrets(spec: LaunchSpec) -> None:
     """Files with a key that is no longer the supervisor's differ: nobody could join with its tokens."""
-    assert files_that_differ(spec, SECRETS | {"api_key": "APIy"}) == (spec.files[0].path,)
+    assert files_that_differ(spec, SECRETS | {"api_keys": {"APIy": "s" * 43}}) == (spec.files[0].path,)
     assert files_that_differ(spec, {}) == (spec.files[0].path,)
 
 

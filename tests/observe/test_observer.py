@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from hero_livekit_units.definitions.settings import desired_specs
+from hero_livekit_units.definitions.render import file_text
 from hero_livekit_units.execute.files import write_atomically
+from hero_livekit_units.livekit.desired import desired_specs
+from hero_livekit_units.livekit.keys import ensure_secrets
 from hero_livekit_units.model.observed import Entry, EntryState, InstanceSeen, ProcessId, Verdict
 from hero_livekit_units.model.settings import LivekitSettings, Settings
-from hero_livekit_units.observe.files import content
 from hero_livekit_units.observe.kernel import see_process
 from hero_livekit_units.observe.observer import Observer
 from hero_livekit_units.registry.hero_proc import HeroProcRegistry
@@ -251,18 +252,16 @@ def test_nothing_runs(spec: LaunchSpec) -> None:
 def test_files_are_compared_when_asked(spec: LaunchSpec) -> None:
     """Comparing needs the secrets, so a mere status does not do it."""
     registry = MemoryRegistry()
-    registry.stored = {"api_key": "APIx", "api_secret": "s", "backend_secret": "b"}
+    secrets = ensure_secrets(registry)
     observer = Observer(registry)
 
-    def differ(*, with_files: bool) -> tuple[str, ...] | None:
-        return observer.observe([spec], with_files=with_files).instances[0].files_differ
+    def differ(secrets: dict[str, Any] | None) -> tuple[str, ...] | None:
+        return observer.observe([spec], secrets=secrets).instances[0].files_differ
 
-    assert differ(with_files=False) is None
-    assert differ(with_files=True) == (spec.files[0].path,)
-    write_atomically(Path(spec.files[0].path), content(spec.files[0], registry.stored), 0o600)
-    assert differ(with_files=True) == ()
-    registry.answers = False
-    assert differ(with_files=True) is None
+    assert differ(None) is None
+    assert differ(secrets) == (spec.files[0].path,)
+    write_atomically(Path(spec.files[0].path), file_text(spec.files[0], secrets), 0o600)
+    assert differ(secrets) == ()
 
 
 def test_a_missing_program_is_told(spec: LaunchSpec) -> None:

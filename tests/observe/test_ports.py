@@ -14,6 +14,7 @@ import pytest
 import hero_livekit_units
 from hero_livekit_units.model.launch import Port
 from hero_livekit_units.model.unit import Protocol
+from hero_livekit_units.netlink import dump, open_netlink
 from hero_livekit_units.observe import sockets
 from hero_livekit_units.observe.kernel import see_process
 from hero_livekit_units.observe.ports import see_ports
@@ -96,13 +97,11 @@ def test_both_ways_agree(free_port: FreePort, launch_unit: LaunchUnit) -> None:
 def test_a_list_that_the_kernel_does_not_have_is_an_error() -> None:
     """A kernel that cannot list a protocol ends the answer with an error: that is not an empty list."""
     body = sockets._REQUEST.pack(socket.AF_INET, 250, 0, sockets._EVERY_STATE)  # no protocol has this number
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, sockets._NETLINK_SOCK_DIAG) as netlink:
-        netlink.settimeout(5.0)
-        netlink.send(
-            sockets._HEADER.pack(16 + len(body), sockets._SOCK_DIAG_BY_FAMILY, sockets._REQUEST_DUMP, 1, 0) + body
-        )
-        with pytest.raises(OSError, match="sock_diag refused"):
-            sockets._collect(netlink, socket.AF_INET, Protocol.UDP, {})
+    with (
+        open_netlink(sockets._NETLINK_SOCK_DIAG) as netlink,
+        pytest.raises(OSError, match="the kernel refuses to list it"),
+    ):
+        list(dump(netlink, sockets._SOCK_DIAG_BY_FAMILY, body))
 
 
 def test_nobody(free_port: FreePort) -> None:

@@ -1,0 +1,73 @@
+"""The kinds of value that a configuration key can have, and whether a value is of its kind. Pure.
+
+A list of tables has a key for each key of its tables, `rtc.turn_servers[].host`; a table whose keys are free likewise,
+`x{}.y`. A `tree` is not looked into.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from hero_livekit_units.definitions.template import names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REMOVED = "removed"
+_DURATION = re.compile(r"[+-]?(\d+(\.\d*)?(ns|us|µs|ms|s|m|h))+|0")
+_PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
+
+
+def is_port_range(text: str) -> bool:
+    """Whether it is `7882`, or `7882-7892` with the lower number first."""
+    found = _PORTS.fullmatch(text)
+    return found is not None and 1 <= int(found[1]) <= int(found[2] or found[1]) <= 65535
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_duration(value: Any) -> bool:
+    return isinstance(value, str) and _DURATION.fullmatch(value) is not None
+
+
+_SCALARS: dict[str, Callable[[Any], bool]] = {
+    "bool": lambda value: isinstance(value, bool),
+    "integer": _is_integer,
+    "number": lambda value: _is_integer(value) or isinstance(value, float),
+    "text": lambda value: isinstance(value, str),
+    "duration": _is_duration,
+}
+
+
+def _lists(fits_one: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(map(fits_one, value))
+
+
+def _tables(fits_one: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, dict) and all(map(fits_one, value.values()))
+
+
+_IS: dict[str, Callable[[Any], bool]] = {
+    **_SCALARS,
+    **{f"list of {kind}": _lists(fits_one) for kind, fits_one in _SCALARS.items()},
+    **{f"table of {kind}": _tables(fits_one) for kind, fits_one in _SCALARS.items()},
+    "port range": lambda value: (_is_integer(value) or isinstance(value, str)) and is_port_range(str(value)),
+    "empty table": lambda value: value == {},
+    "tree": lambda _: True,
+    REMOVED: lambda _: False,
+}
+KINDS = tuple(_IS)
+_EXAMPLES = {"duration": 'such as "1.5s"', "port range": 'such as "50000-60000"'}
+
+
+def fits(kind: str, value: Any) -> bool:
+    """Whether a value is of a kind. Text that a parameter will take the place of fits every kind."""
+    return _IS[kind](value) or (isinstance(value, str) and bool(names(value)))
+
+
+def expected(kind: str) -> str:
+    """The kind in words for a message."""
+    return f"expected {kind}{f', {_EXAMPLES[kind]}' if kind in _EXAMPLES else ''}"

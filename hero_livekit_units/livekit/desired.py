@@ -1,0 +1,134 @@
+"""`media.toml` and the catalog become the desired state: a LaunchSpec for every instance that should run. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Any
+
+from hero_livekit_units.definitions.resolve import ports_of, resolve
+from hero_livekit_units.livekit import config
+from hero_livekit_units.model.settings import Settings, setting_values
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hero_livekit_units.definitions.catalog import Catalog
+    from hero_livekit_units.model.launch import LaunchSpec
+    from hero_livekit_units.model.unit import Definition
+
+MEDIA, BACKEND, FRONT, REDIS = "livekit-server", "lk-backend", "livekit-front", "livekit-redis"
+# The table of media.toml that is about a unit.
+UNITS = {MEDIA: "livekit", BACKEND: "backend", FRONT: "front", REDIS: "redis"}
+
+
+def wanted_units(settings: Settings) -> tuple[str, ...]:
+    """The units that should run; each comes after those that it depends on, as tokens without media serve nobody."""
+    return (
+        *([REDIS] if settings.redis.enabled and settings.redis.own else []),
+        MEDIA,
+        *([FRONT] if settings.front.enabled else []),
+        BACKEND,
+    )
+
+
+def desired_specs(
+    catalog: Catalog, settings: Settings, *, home: str, python: str, secrets: Mapping[str, Any] | None = None
+) -> tuple[LaunchSpec, ...]:
+    """One LaunchSpec for each instance that should run, in the order in which they should start.
+
+    Args:
+        catalog: all releases.
+        settings: what the user wants; must have passed `read_settings` or be the default.
+        home: absolute folder of the package.
+        python: the interpreter that runs the parts which belong to this package.
+        secrets: by name, None where they are not known; see `resolve`.
+    """
+    chosen = {unit: catalog.find(unit, wanted_version(settings, unit)) for unit in wanted_units(settings)}
+    parameters = _parameters(settings, chosen, python)
+    return tuple(
+        resolve(
+            definition,
+            parameters,
+            home=home,
+            slot=settings.livekit.slot if unit == MEDIA else "",
+            ports=port_numbers(settings, unit),
+            config=config.render(definition, settings.livekit.config) if unit == MEDIA else {},
+            secrets=secrets,
+            replaces=catalog.edges_to(definition),
+        )
+        for unit, definition in chosen.items()
+    )
+
+
+def port_numbers(settings: Settings, unit: str) -> dict[str, int]:
+    """The port numbers that the user chose for a unit, by name."""
+    return {"redis": settings.redis.port} if unit == REDIS else getattr(settings, UNITS[unit]).ports
+
+
+def join_url(settings: Settings, catalog: Catalog) -> str:
+    """The address that participants connect to."""
+    units = wanted_units(settings)
+    return str(
+        _parameters(settings, {unit: catalog.find(unit, wanted_version(settings, unit)) for unit in units}, "")[
+            "join_url"
+        ]
+    )
+
+
+def _parameters(settings: Settings, chosen: Mapping[str, Definition], python: str) -> dict[str, Any]:
+    """The values of `rules.PARAMETERS` that do not depend on the instance."""
+    media = chosen[MEDIA]
+    numbers = {slot: ports_of(media, slot, settings.livekit.ports) for slot in media.slots}
+    host = connect_host(settings.network.bind)
+    backend = ports_of(chosen[BACKEND], "", settings.backend.ports)["http"]
+    return {
+        **setting_values(settings),
+        **{f"media.{slot}.{name}": number for slot, found in numbers.items() for name, number in found.items()},
+        # A front sends new rooms to the one slot, and those that it knows to where they are.
+        **{f"media.{slot}.weight": 100 if slot == settings.livekit.slot else 0 for slot in media.slots},
+        **_ends(settings.livekit.udp_range, "livekit.udp_first", "livekit.udp_last"),
+        **_ends(settings.turn.relay_range if settings.turn.enabled else "", "turn.relay_first", "turn.relay_last"),
+        "front.tls": f" ssl crt {settings.front.certificate}" if settings.front.certificate else "",
+        "join_url": _join_url(settings, chosen, numbers[settings.livekit.slot]["http"]),
+        "loopback": ipaddress.ip_address(settings.network.node_ip).is_loopback,
+        "media.host": host,
+        "python": python,
+        "redis.server": _redis_server(settings),
+        "token_url": f"http://{_in_url(host)}:{backend}/api/token",
+    }
+
+
+def connect_host(bind: str) -> str:
+    """Where a program on the same host reaches a listener."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)
+
+
+def wanted_version(settings: Settings, unit: str) -> str:
+    """The version or release of a unit that the user asks for, "" for the newest."""
+    return str(getattr(getattr(settings, UNITS[unit]), "version", ""))
+
+
+def _join_url(settings: Settings, chosen: Mapping[str, Definition], media_port: int) -> str:
+    if FRONT in chosen:
+        scheme = "wss" if settings.front.certificate else "ws"
+        port = ports_of(chosen[FRONT], "", settings.front.ports)["http"]
+        return f"{scheme}://{_in_url(connect_host(settings.front.bind))}:{port}"
+    return f"ws://{_in_url(connect_host(settings.network.bind))}:{media_port}"
+
+
+def _redis_server(settings: Settings) -> str | None:
+    redis = settings.redis
+    if not redis.enabled:
+        return None
+    return f"127.0.0.1:{redis.port}" if redis.own else redis.address
+
+
+def _ends(text: str, first: str, last: str) -> dict[str, int | None]:
+    if not text:
+        return {first: None, last: None}
+    begin, _, end = text.partition("-")
+    return {first: int(begin), last: int(end)}
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
