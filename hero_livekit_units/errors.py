@@ -12,6 +12,7 @@ its `hint`. Errors of the libraries underneath never leave the package: they are
     │  ├─ ReleaseCycle              .unit .members
     │  ├─ MultipleHeads             .unit .heads
     │  └─ UpgradeBackwards          .unit .release .newer
+    ├─ SettingRefused               .near         keys like the one that is not set
     ├─ PlanRefused                  .refusals
     │  ├─ BlockedRelease            .unit .release .reason
     │  └─ NoUpgradePath             .unit .start .end .reachable
@@ -172,6 +173,14 @@ class UpgradeBackwards(CatalogError):
         self.unit = unit
         self.release = release
         self.newer = newer
+
+
+class SettingRefused(UnitsError):
+    """A key or value cannot be set or unset as asked; the file is as it was. `near` has keys like the unknown one."""
+
+    def __init__(self, message: str, *, near: Sequence[str] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.near = tuple(near)
 
 
 class PlanRefused(UnitsError):

@@ -69,6 +69,18 @@ def structure(
     return (None, faults) if faults else (value, [])
 
 
+def misfit(value: Any, kind: Any) -> str:
+    """What keeps a value from TOML from being of a kind, in the words of `load`, or "" where it fits."""
+    try:
+        _STRICT.structure(value, kind)
+    except (BaseValidationError, _Unfit) as error:
+        return "; ".join(
+            f"{'.'.join(str(part) for part in path)}: {fault}" if path else fault
+            for path, fault, _ in _faults(error, ())
+        )
+    return ""
+
+
 def located(texts: Sequence[tuple[str, str]], faults: Sequence[Fault]) -> list[Issue]:
     """Give faults their places, in the order of the texts.
 
@@ -110,7 +122,8 @@ def _near(key: str, known: Sequence[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
 
 
-def _said(value: Any) -> str:
+def said(value: Any) -> str:
+    """What a value from TOML is, in words."""
     names = {bool: "a boolean", int: "an integer", float: "a number", str: "text", list: "a list", dict: "a table"}
     shown = f" {value!r}" if isinstance(value, bool | int | float | str) else ""
     return f"{names.get(type(value), type(value).__name__)}{shown}"
@@ -120,7 +133,7 @@ def _scalar(value: Any, kind: type, expected: str) -> Any:
     # bool is an int in Python, but `revision = true` is a mistake.
     if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
-    raise _Unfit(f"expected {expected}, found {_said(value)}")
+    raise _Unfit(f"expected {expected}, found {said(value)}")
 
 
 def _number(value: Any, _: Any) -> float:
