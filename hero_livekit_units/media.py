@@ -22,6 +22,7 @@ from hero_livekit_units.observe.observer import Observer
 from hero_livekit_units.places import Places, find_places
 from hero_livekit_units.plan.planner import plan
 from hero_livekit_units.registry.hero_proc import HeroProcRegistry
+from hero_livekit_units.wishes import set_wish, unset_wish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.observed import Observed
     from hero_livekit_units.model.receipt import Receipt
     from hero_livekit_units.registry.port import Registry
+    from hero_livekit_units.wishes import Change
 
 
 class Media:
@@ -80,6 +82,14 @@ class Media:
         except (OSError, UnicodeDecodeError) as error:
             raise DefinitionInvalid([Issue(str(path), 0, 0, "", f"cannot be read: {error}")]) from error
         return read_settings(text, str(path), self.catalog)
+
+    def set(self, key: str, value: str) -> Change:
+        """Set a key of media.toml, such as `livekit.version`; `value` is text as on a command line. See `set_wish`."""
+        return set_wish(self.places.settings_file, self.catalog, key, value)
+
+    def unset(self, key: str) -> Change:
+        """Take a key out of media.toml. See `unset_wish`."""
+        return unset_wish(self.places.settings_file, self.catalog, key)
 
     def status(self) -> Observed:
         """What lives, with the evidence of each verdict. Changes nothing and takes a second at most."""

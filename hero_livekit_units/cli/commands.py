@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hero_livekit_units.cli import daemons, render
+from hero_livekit_units.cli import catalog, daemons, render, settings
 from hero_livekit_units.cli.main import EXIT_REFUSED
+from hero_livekit_units.cli.output import as_json_option, show, socket_option
 from hero_livekit_units.cli.quick import EXIT_DRIFT, EXIT_OK, EXIT_SUPERVISOR, look
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from hero_livekit_units.media import Media
     from hero_livekit_units.model.plan import Goal, Refusal
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print data instead of text.")
-_socket = click.option(
-    "--socket", default=None, metavar="PATH", help="hero_proc's socket, where it is not in its place."
-)
 
 
 def _version() -> str:
@@ -39,12 +34,14 @@ def hlu() -> None:
 
 hlu.add_command(daemons.hero_proc)
 hlu.add_command(daemons.plane)
+for command in (catalog.units, catalog.show_unit, catalog.path, settings.set_value, settings.unset, settings.config):
+    hlu.add_command(command)
 
 
 @hlu.command()
 @click.option("--evidence", is_flag=True, help="Also show what each witness said (as --json does).")
-@_socket
-@_as_json
+@socket_option
+@as_json_option
 def status(evidence: bool, socket: str | None, as_json: bool) -> int:  # noqa: FBT001
     """Show what lives, and why that is concluded.
 
@@ -54,53 +51,32 @@ def status(evidence: bool, socket: str | None, as_json: bool) -> int:  # noqa: F
 
 
 @hlu.command()
-@_as_json
-def units(as_json: bool) -> int:  # noqa: FBT001
-    """List the unit definitions."""
-    from hero_livekit_units.definitions.digest import digest  # noqa: PLC0415
-    from hero_livekit_units.definitions.files import shipped_catalog  # noqa: PLC0415
-
-    catalog = shipped_catalog()
-    rows = [
-        {
-            "name": definition.unit.name,
-            "release": definition.unit.release,
-            "summary": definition.unit.summary,
-            "digest": digest(definition),
-            "file": catalog.file(definition.unit.name, definition.unit.release),
-        }
-        for definition in catalog.definitions
-    ]
-    return _show(rows, render.units_text, as_json=as_json)
-
-
-@hlu.command()
 @click.option("--check", is_flag=True, help="Exit 3 when something would have to change.")
 @click.option("--stop", "stopping", is_flag=True, help="Plan the stop of everything instead.")
-@_socket
-@_as_json
+@socket_option
+@as_json_option
 def plan(check: bool, stopping: bool, socket: str | None, as_json: bool) -> int:  # noqa: FBT001
     """Say what would have to change, why, and what it does to calls. Changes nothing."""
     from hero_livekit_units.model.plain import plain  # noqa: PLC0415
 
     found = _media(socket).plan(_goal("stop" if stopping else "run"))
-    _show(plain(found), render.plan_text, as_json=as_json)
+    show(plain(found), render.plan_text, as_json=as_json)
     if found.refusals:
         return _refused(found.refusals)
     return EXIT_DRIFT if check and not found.converged else EXIT_OK
 
 
 @hlu.command()
-@_socket
-@_as_json
+@socket_option
+@as_json_option
 def ensure(socket: str | None, as_json: bool) -> int:  # noqa: FBT001
     """Start what does not run and leave alone what does. Safe to repeat."""
     return _ensure(socket, "run", as_json=as_json)
 
 
 @hlu.command()
-@_socket
-@_as_json
+@socket_option
+@as_json_option
 def configure(socket: str | None, as_json: bool) -> int:  # noqa: FBT001
     """Write the files and register the units, without starting or restarting anything."""
     return _ensure(socket, "configure", as_json=as_json)
@@ -108,8 +84,8 @@ def configure(socket: str | None, as_json: bool) -> int:  # noqa: FBT001
 
 @hlu.command()
 @click.option("--allow-drop", is_flag=True, help="Cut people off who are in calls.")
-@_socket
-@_as_json
+@socket_option
+@as_json_option
 def stop(allow_drop: bool, socket: str | None, as_json: bool) -> int:  # noqa: FBT001
     """Stop everything. Refused while people are in calls."""
     return _ensure(socket, "stop", as_json=as_json, allow_drop=allow_drop)
@@ -122,7 +98,7 @@ def stop(allow_drop: bool, socket: str | None, as_json: bool) -> int:  # noqa: F
     default=None,
     help="Use this livekit-server instead of looking for one.",
 )
-@_as_json
+@as_json_option
 def install(livekit_server: Path | None, as_json: bool) -> int:  # noqa: FBT001
     """Have livekit-server on this host: find it, download it or build it."""
     from hero_livekit_units.cli.progress import shown  # noqa: PLC0415
@@ -132,7 +108,7 @@ def install(livekit_server: Path | None, as_json: bool) -> int:  # noqa: FBT001
     with shown() as reporter:
         found = provide(media.catalog, media.settings(), media.places.home, named=livekit_server, reporter=reporter)
     rows = [{"path": str(item.path), "road": item.road, "sha256": item.sha256, "record": item.record} for item in found]
-    return _show(rows, _installed_text, as_json=as_json)
+    return show(rows, _installed_text, as_json=as_json)
 
 
 def _installed_text(rows: list[dict[str, Any]]) -> str:
@@ -144,7 +120,7 @@ def _ensure(socket: str | None, goal: str, *, as_json: bool, allow_drop: bool = 
     from hero_livekit_units.model.plain import plain  # noqa: PLC0415
 
     receipt = _media(socket).ensure(_goal(goal), allow_drop=allow_drop, progress=Steps(sys.stderr))
-    _show(plain(receipt), render.receipt_text, as_json=as_json)
+    show(plain(receipt), render.receipt_text, as_json=as_json)
     if receipt.refusals:
         return _refused(receipt.refusals)
     return EXIT_OK if receipt.converged else EXIT_DRIFT
@@ -166,8 +142,3 @@ def _goal(name: str) -> Goal:
     from hero_livekit_units.model.plan import Goal  # noqa: PLC0415
 
     return Goal(name)
-
-
-def _show(data: Any, text: Callable[[Any], str], *, as_json: bool) -> int:
-    click.echo(json.dumps(data, indent=2) if as_json else text(data))
-    return EXIT_OK

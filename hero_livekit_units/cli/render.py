@@ -62,9 +62,59 @@ def receipt_text(receipt: dict[str, Any]) -> str:
 
 def units_text(units: list[dict[str, Any]]) -> str:
     """The catalog as text."""
-    rows = [("UNIT", "RELEASE", "DIGEST", "SUMMARY")]
-    rows += [(unit["name"], unit["release"], unit["digest"], unit["summary"]) for unit in units]
+    rows = [("UNIT", "RELEASE", "DIGEST", "")]
+    for unit in units:
+        says = f"blocked: {unit['blocked']}" if unit["blocked"] else unit["summary"]
+        rows.append((unit["name"], unit["release"], unit["digest"], says))
     return "\n".join(table(rows))
+
+
+def unit_text(unit: dict[str, Any]) -> str:
+    """One release as text."""
+    rows = [("file", unit["file"]), ("digest", unit["digest"])]
+    rows += [("blocked", _block(block)) for block in unit["blocks"]]
+    for edge in unit["may_replace"]:
+        rows.append(("may replace", f"{edge['start']} ({_basis(edge)}): {edge['because']}"))
+    for change in unit["changes"]:
+        rows.append(("changed", change["what"]))
+        rows += [("", f"{way}: {change[way]}") for way in ("upgrade", "rollback") if change[way]]
+    if unit["config"]["keys"]:
+        rows.append(("configuration", _keys_source(unit["config"])))
+    return "\n".join([f"{unit['name']} {unit['release']}: {unit['summary']}", "", *table(rows)])
+
+
+def keys_text(config: dict[str, Any]) -> str:
+    """The keys of a configuration file as text."""
+    return "\n".join([_keys_source(config), "", *table(list(config["keys"].items()))])
+
+
+def path_text(path: dict[str, Any]) -> str:
+    """A path as text: each edge with its reason, and what must be done on the way."""
+    count = len(path["edges"])
+    steps = "nothing to do" if not count else "1 step" if count == 1 else f"{count} steps"
+    lines = [f"{path['unit']} {path['start']} → {path['end']}: {steps}"]
+    for at, edge in enumerate(path["edges"], 1):
+        rows = [("because", edge["because"]), ("rests on", _basis(edge)), ("ways", ", ".join(edge["strategies"]))]
+        for change in edge["on_the_way"]:
+            rows.append((change["release"].partition("-")[0], change["what"]))
+            rows += [("", f"do: {change['do']}")] if change["do"] else []
+        lines += ["", f"{at}. {edge['start']} → {edge['end']}", *(f"   {line}" for line in table(rows))]
+    return "\n".join(lines)
+
+
+def _basis(edge: dict[str, Any]) -> str:
+    return "calls measured on both" if edge["basis"] == "measured" else "upstream's list of changes"
+
+
+def _block(block: dict[str, Any]) -> str:
+    return f"{block['reason']}, on hosts with {block['where']}" if block["where"] else str(block["reason"])
+
+
+def _keys_source(config: dict[str, Any]) -> str:
+    count = f"{len(config['keys'])} keys of {config['file']}"
+    if config["verified"]:
+        return f"{count}, derived from the release's own source"
+    return f"{count}, NOT VERIFIED: derived from upstream's list of changes, as its source could not be had"
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> list[str]:

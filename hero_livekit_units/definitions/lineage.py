@@ -74,6 +74,10 @@ class Lineage:
         """The edges that leave a release, by the order of the releases that they lead to."""
         return tuple(sorted(self._out[release], key=lambda edge: self._rank[edge.end]))
 
+    def edges_into(self, release: str) -> tuple[Edge, ...]:
+        """The edges that lead to a release, by the order of the releases that they come from."""
+        return tuple(edge for start in self.releases for edge in self._out[start] if edge.end == release)
+
     def path(self, start: str, end: str) -> Path:
         """The way with the fewest edges; among those, the one with the most that were measured.
 

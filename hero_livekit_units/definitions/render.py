@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from hero_livekit_units.definitions.rules import OPTIONAL_SECRETS
+from hero_livekit_units.definitions.rules import OPTIONAL_SECRETS, SECRETS
 from hero_livekit_units.definitions.template import fill_secrets
 from hero_livekit_units.model.unit import FileFormat
 
@@ -29,12 +29,17 @@ def file_text(file: LaunchFile, secrets: Mapping[str, Any]) -> str:
     if file.format is FileFormat.TEXT:
         lines = (fill_secrets(line, known) for line in file.template.splitlines(keepends=True))
         return "".join(line for line in lines if line is not None)
-    values = fill_secrets(file.values, known)
+    values = fill_secrets(file.values, known) or {}
     if file.format is FileFormat.JSON:
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
     import yaml  # noqa: PLC0415  only whoever writes or compares files pays for it
 
     return _NOTICE + str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=1000))
+
+
+def shown_text(file: LaunchFile) -> str:
+    """The text of a file with the names of secrets instead of the secrets, to show it."""
+    return file_text(file, {name: f"${{secret.{name}}}" for name in SECRETS})
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def _file(
     if file.format is FileFormat.TEXT:
         template = fill_but_secrets(file.template.lstrip("\n"), parameters)
     else:
-        values = nested(fill_data(file.values, parameters) | literal(dict(extra)))
+        values = nested((fill_data(file.values, parameters) or {}) | literal(dict(extra)))
     return LaunchFile(f"{folder}/{name}", int(file.mode, 8), file.format, template, values, file.read_at_start)
 
 

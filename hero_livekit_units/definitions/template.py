@@ -102,8 +102,10 @@ def literal(value: Any) -> Any:
     return value
 
 
-def _without_none(table: dict[Any, Any]) -> dict[Any, Any]:
-    return {key: item for key, item in table.items() if key is not None and item is not None}
+def _without_none(table: dict[Any, Any]) -> dict[Any, Any] | None:
+    """The table without what is not set; None when that was all it had."""
+    left = {key: item for key, item in table.items() if key is not None and item is not None}
+    return left if left or not table else None
 
 
 def _kept_open(name: str, parameters: Mapping[str, Any]) -> str:

@@ -18,8 +18,8 @@ _LOOK_AGAIN_S = 0.02
 
 
 @contextmanager
-def acting_lock(home: Path, *, timeout_s: float) -> Iterator[None]:
-    """Hold the lock of the group whose files lie in `home`.
+def acting_lock(home: Path, *, timeout_s: float, name: str = ".acting.lock") -> Iterator[None]:
+    """Hold the lock of the group whose files lie in `home`, or the lock of another name beside it.
 
     Raises:
         StepTimedOut: somebody else held it all the time; the error names the pid.
@@ -28,7 +28,7 @@ def acting_lock(home: Path, *, timeout_s: float) -> Iterator[None]:
     until = time.monotonic() + timeout_s
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(home / ".acting.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StepFailed("act on the media group", f"{home}: {error.strerror}") from error
     try:

@@ -28,7 +28,7 @@ def test_units(hlu: CommandLine) -> None:
     assert [(row["name"], row["release"]) for row in rows] == [
         (definition.unit.name, definition.unit.release) for definition in shipped_catalog().definitions
     ]
-    assert {key for row in rows for key in row} == {"name", "release", "summary", "digest", "file"}
+    assert {key for row in rows for key in row} == {"name", "release", "summary", "blocked", "digest", "file"}
 
 
 @pytest.mark.parametrize("more", [[], ["--evidence"], ["--socket", "/nowhere/s"]], ids=["plain", "evidence", "socket"])

@@ -120,10 +120,11 @@ def test_a_receipt() -> None:
 
 def test_units() -> None:
     """The catalog."""
-    row = {"name": "lk-backend", "release": "0.1.0-r1", "digest": "ab", "summary": "makes tokens"}
-    assert units_text([row]).splitlines() == [
-        "UNIT        RELEASE   DIGEST  SUMMARY",
+    row = {"name": "lk-backend", "release": "0.1.0-r1", "digest": "ab", "summary": "makes tokens", "blocked": ""}
+    assert units_text([row, row | {"blocked": "it panics"}]).splitlines() == [
+        "UNIT        RELEASE   DIGEST",
         "lk-backend  0.1.0-r1  ab      makes tokens",
+        "lk-backend  0.1.0-r1  ab      blocked: it panics",
     ]
 
 
