@@ -6,6 +6,7 @@ there is a fault to report.
 
 from __future__ import annotations
 
+import itertools
 import re
 import tomllib
 from typing import TYPE_CHECKING, Any
@@ -71,7 +72,12 @@ class Places:
             elif isinstance(item, Table):
                 if not item.is_super_table():
                     self._header(path)
+                known = len(self._offsets)
                 self._walk(item.value, path)
+                # A table that has no header of its own stands where its first key does.
+                first = next(itertools.islice(self._offsets.values(), known, None), None)
+                if first is not None:
+                    self._offsets.setdefault(path, first)
             else:
                 self._offsets[path] = self._pass(key.as_string())
                 end = self._at
