@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hero_livekit_units.cli.quick import EXIT_DRIFT, EXIT_OK
+from hero_livekit_units.cli.render import plugins_text
 from hero_livekit_units.errors import DaemonError, RegistryProtocolError, RegistryUnavailable
 from hero_livekit_units.herosocket.client import HeroClient
 from hero_livekit_units.places import Places, find_places
@@ -22,6 +24,8 @@ _START_WITHIN_S = 10.0
 _OTHER_WITHIN_S = 1.0
 _END_WITHIN_S = 15.0
 _LOOK_AGAIN_S = 0.02
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print data instead of text.")
 
 
 @click.group("hero-proc")
@@ -38,7 +42,7 @@ def run() -> None:
 
 
 @hero_proc.command()
-@click.option("--json", "as_json", is_flag=True, help="Print data instead of text.")
+@_as_json
 def start(as_json: bool) -> int:  # noqa: FBT001
     """Start it in the background, in a session of its own. Nothing happens when it runs already."""
     places = find_places()
@@ -68,7 +72,7 @@ def start(as_json: bool) -> int:  # noqa: FBT001
 
 
 @hero_proc.command()
-@click.option("--json", "as_json", is_flag=True, help="Print data instead of text.")
+@_as_json
 def stop(as_json: bool) -> int:  # noqa: FBT001
     """Stop it. Its units, and the calls on them, go on; the next hero_proc finds them again."""
     places = find_places()
@@ -85,7 +89,7 @@ def stop(as_json: bool) -> int:  # noqa: FBT001
 
 
 @hero_proc.command("status")
-@click.option("--json", "as_json", is_flag=True, help="Print data instead of text.")
+@_as_json
 def daemon_status(as_json: bool) -> int:  # noqa: FBT001
     """Say whether it answers. Exits 5 when not."""
     places = find_places()
@@ -96,6 +100,26 @@ def daemon_status(as_json: bool) -> int:  # noqa: FBT001
         return 5
     text = f"hero_proc {found['version']} ({found.get('kind', 'hero_proc')}), pid {found['pid']}, socket {socket}"
     return _show({"running": True, "socket": str(socket)} | found, text, as_json=as_json)
+
+
+@hero_proc.command()
+@_as_json
+def plugins(as_json: bool) -> int:  # noqa: FBT001
+    """List the plugins that it has loaded. Exits 3 when one is broken.
+
+    Plugins are loaded when hero_proc starts.
+    """
+    client = HeroClient(str(find_places().socket("hero_proc")))
+    found: dict[str, Any] = client.call("unit.plugins")
+    try:
+        text = plugins_text(found)
+        whole = found["state"] == "loaded" and not any(
+            plugin["error"] or any(target["error"] for target in plugin["targets"]) for plugin in found["plugins"]
+        )
+    except (LookupError, TypeError, AttributeError) as error:
+        raise RegistryProtocolError("unit.plugins", f"an answer of another shape: {error}") from error
+    _show(found, text, as_json=as_json)
+    return EXIT_OK if whole else EXIT_DRIFT
 
 
 @click.command()

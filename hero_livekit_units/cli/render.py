@@ -117,6 +117,23 @@ def _keys_source(config: dict[str, Any]) -> str:
     return f"{count}, NOT VERIFIED: derived from upstream's list of changes, as its source could not be had"
 
 
+def plugins_text(found: dict[str, Any]) -> str:
+    """The plugins of a hero_proc as text: what each contributes, or why it does not."""
+    rows = [("", "PLUGIN", "FROM", "UNITS", "STARTS", "BROKEN")]
+    for plugin in found["plugins"]:
+        error = f"{plugin['error']['type']}: {plugin['error']['text']}" if plugin["error"] else ""
+        refused = [f"{target['name']}: {target['error']}" for target in plugin["targets"] if target["error"]]
+        targets = [target["name"] for target in plugin["targets"] if not target["error"]]
+        broken = "; ".join([*([error] if error else []), *refused])
+        source = f"{plugin['distribution']} {plugin['version']}"
+        mark = _MARKS["unhealthy" if broken else "healthy"]
+        rows.append((mark, plugin["name"], source, ", ".join(plugin["units"]), ", ".join(targets), broken))
+    lines = table(rows)
+    if found["state"] != "loaded":
+        lines += ["", f"{found['state']}: {found['error'] or 'not done yet'}; shown is what was loaded before"]
+    return "\n".join(lines)
+
+
 def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Rows of cells as lines with aligned columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) if rows else 0)]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from hero_livekit_units.herosocket.address import HERO_PROC_SOCKET
 from hero_livekit_units.procfs import start_time_of, stat_fields
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
 MARK = "HERO_PROC_JOB"
 LARGEST_OLD_LOG = 64 * 1024 * 1024
-_BASE = ("PATH", "HOME", "LANG", "PATH_ROOT", "PATH_VAR", "PATH_BUILD", "PATH_CODE", "HERO_SOCKET_DIR", "PATH_SOCKET")
+_BASE = (
+    *("PATH", "HOME", "LANG", "PATH_ROOT", "PATH_VAR", "PATH_BUILD", "PATH_CODE"),
+    *("HERO_SOCKET_DIR", "PATH_SOCKET", HERO_PROC_SOCKET),
+)
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PATIENCE_S = 1.0
 _EXEC_S = 10.0  # a process that has no environment for longer than this has none

@@ -7,21 +7,27 @@ import json
 import logging
 import os
 import signal
+import sys
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.embedded.children import keep_descriptors_private
 from hero_livekit_units.embedded.health import Health
 from hero_livekit_units.embedded.methods import Methods
+from hero_livekit_units.embedded.plugins import Plugins
 from hero_livekit_units.embedded.store import Store
 from hero_livekit_units.embedded.supervisor import Supervisor
 from hero_livekit_units.errors import DaemonError
+from hero_livekit_units.herosocket.address import HERO_PROC_SOCKET
 from hero_livekit_units.herosocket.listener import listen
 from hero_livekit_units.herosocket.lockfile import take_lock
 from hero_livekit_units.herosocket.server import HeroServer, HeroService
 
 if TYPE_CHECKING:
     from hero_livekit_units.herosocket.listener import Listener
+
+# Named, not imported: the loader brings in what no daemon should carry, and plugins that none should trust.
+_LOADER = "hero_livekit_units.loader"
 
 _log = logging.getLogger(__name__)
 
@@ -43,10 +49,10 @@ def run(socket_path: str, state_dir: str, version: str) -> int:
     """
     keep_descriptors_private()
     with ExitStack() as held:
-        logs = os.path.join(os.path.abspath(state_dir), "logs")  # noqa: PTH100, PTH118
+        state_dir = os.path.abspath(state_dir)  # noqa: PTH100
         database = os.path.join(state_dir, "hero_proc.db")  # noqa: PTH118
         try:
-            for folder in (state_dir, logs):
+            for folder in (state_dir, os.path.join(state_dir, "logs")):  # noqa: PTH118
                 os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103
                 os.chmod(folder, 0o700)  # noqa: PTH101
             # A lock for the state as well as for the socket: two sockets must not lead to one set of processes.
@@ -55,7 +61,8 @@ def run(socket_path: str, state_dir: str, version: str) -> int:
             raise DaemonError(f"cannot use {state_dir}: {error.strerror or error}") from error
         listener = held.enter_context(closing(listen(socket_path)))
         store = held.enter_context(closing(Store.open(database)))
-        return asyncio.run(_serve(listener, store, logs, version))
+        os.environ[HERO_PROC_SOCKET] = os.path.abspath(socket_path)  # noqa: PTH100
+        return asyncio.run(_serve(listener, store, state_dir, version))
 
 
 def openrpc(version: str) -> dict[str, Any]:
@@ -68,23 +75,26 @@ def openrpc(version: str) -> dict[str, Any]:
     return document
 
 
-async def _serve(listener: Listener, store: Store, logs: str, version: str) -> int:
+async def _serve(listener: Listener, store: Store, state_dir: str, version: str) -> int:
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
     health = Health()
-    supervisor = Supervisor(store, logs, health)
-    methods = Methods(supervisor, store, health, version, ending.set)
+    supervisor = Supervisor(store, os.path.join(state_dir, "logs"), health)  # noqa: PTH118
+    plugins = Plugins([sys.executable, "-m", _LOADER], state_dir, supervisor.specs)
+    methods = Methods(supervisor, store, health, plugins, version, ending.set)
     service = HeroService("hero_proc", "Hero Proc (embedded)", version, "Keeps processes alive.", openrpc(version))
     server = HeroServer(service, methods.registry())
     supervisor.recover()
     await server.start(listener)
     _log.info("hero_proc %s listens on %s, pid %d", version, listener.path, os.getpid())
+    plugins.start()
     await ending.wait()
     if supervisor.closing:
         await supervisor.wait(supervisor.all_ended, None)
     await server.close()
+    plugins.close()
     health.close()
     supervisor.jobs.close()
     _log.info("hero_proc ended; what it started goes on" if not supervisor.closing else "hero_proc ended")

@@ -29,13 +29,13 @@ class Fault(Exception):
 
 
 class NotFound(Fault):
-    """No service, action, run, job or secret has this name."""
+    """No service, action, run, job, secret, unit or release has this name."""
 
     code = -32000
     code_name = "NotFound"
 
-    def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"{kind} not found: {name}")
+    def __init__(self, kind: str, name: str, *, hint: str = "") -> None:
+        super().__init__(f"{kind} not found: {name}", hint=hint)
 
 
 class ServiceNotStopped(Fault):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pjrpc.server import MethodRegistry
 
+from hero_livekit_units.embedded import units
 from hero_livekit_units.embedded.faults import Fault, NotFound
 from hero_livekit_units.embedded.lifecycle import ENDED, ServiceState
 from hero_livekit_units.embedded.logfile import tail
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from hero_livekit_units.embedded.health import Health
+    from hero_livekit_units.embedded.plugins import Plugins
     from hero_livekit_units.embedded.spec import ActionSpec
     from hero_livekit_units.embedded.store import Store
     from hero_livekit_units.embedded.supervisor import Supervisor
@@ -43,12 +45,19 @@ class Methods:
     """The methods. A name on the wire is `group.verb`, here `group_verb`."""
 
     def __init__(
-        self, supervisor: Supervisor, store: Store, health: Health, version: str, shutdown: Callable[[], None]
+        self,
+        supervisor: Supervisor,
+        store: Store,
+        health: Health,
+        plugins: Plugins,
+        version: str,
+        shutdown: Callable[[], None],
     ) -> None:
         self._supervisor = supervisor
         self._tasks = Tasks(supervisor)
         self._store = store
         self._health = health
+        self._plugins = plugins
         self._version = version
         self._shutdown = shutdown
         self._began = time.monotonic()
@@ -138,8 +147,10 @@ class Methods:
 
     async def service_start(self, name: str, actions: Any = None, timeout_ms: int = 0) -> dict[str, Any]:
         """Want it to run."""
-        timeout = _number("timeout_ms", timeout_ms)
-        self._supervisor.start(_text("name", name), _names(actions))
+        timeout, chosen = _number("timeout_ms", timeout_ms), _names(actions)
+        if not self._supervisor.specs.knows(_text("name", name)):
+            await self._plugins.settled()  # it may be a target that is about to be registered
+        self._supervisor.start(name, chosen)
         return await self._reached(name, timeout, self._is_up)
 
     async def service_stop(self, name: str, actions: Any = None, timeout_ms: int = 0) -> dict[str, Any]:
@@ -153,6 +164,26 @@ class Methods:
         timeout = _number("timeout_ms", timeout_ms)
         self._supervisor.restart(_text("name", name), _names(actions))
         return await self._reached(name, timeout, self._is_up)
+
+    # -- units of the plugins
+
+    async def unit_list(self) -> list[dict[str, Any]]:
+        """All units."""
+        return units.listed(await self._plugins.contributed())
+
+    async def unit_get(self, name: str, release: Any = None) -> dict[str, Any]:
+        """The definition of a release of a unit."""
+        chosen = None if release is None else _text("release", release)
+        return units.release(await self._plugins.contributed(), _text("name", name), chosen)
+
+    async def unit_history(self, name: str) -> list[dict[str, Any]]:
+        """The releases of a unit."""
+        return units.history(await self._plugins.contributed(), _text("name", name))
+
+    async def unit_plugins(self) -> dict[str, Any]:
+        """The plugins, broken ones too."""
+        contributed = await self._plugins.contributed()
+        return self._plugins.state() | {key: contributed[key] for key in ("loaded_ms", "plugins")}
 
     # -- runs and jobs
 

@@ -6,6 +6,9 @@ TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# The embedded hero_proc tells every process that it starts where it listens, as its socket may lie anywhere.
+HERO_PROC_SOCKET = "HERO_PROC_SOCKET"
+
 
 def path_root(environment: Mapping[str, str]) -> str:
     """The Hero root folder: PATH_ROOT, else `~/hero`."""

@@ -46,7 +46,10 @@ def lives(pid: int) -> bool:
 
 
 class Daemon:
-    """A daemon with its socket and state in a folder. It may be killed and started again."""
+    """A daemon with its socket and state in a folder. It may be killed and started again.
+
+    `python` runs it; `environment` is on top of the little that it is given.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -55,6 +58,8 @@ class Daemon:
         self.log = folder / "daemon.log"
         self.client = HeroClient(self.socket, deadline_s=DEADLINE_S)
         self.process: subprocess.Popen[bytes] | None = None
+        self.python = sys.executable
+        self.environment: dict[str, str] = {}
 
     @property
     def pid(self) -> int:
@@ -67,11 +72,12 @@ class Daemon:
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [
-                    *(*prefix, sys.executable, "-m", "hero_livekit_units.embedded"),
+                    *(*prefix, self.python, "-m", "hero_livekit_units.embedded"),
                     *("--socket", socket or self.socket, "--state", state or str(self.state)),
                 ],
                 env={name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
-                | {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(self.folder), "SECRET": "no"},
+                | {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(self.folder), "SECRET": "no"}
+                | self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -16,6 +16,7 @@ import pytest
 from hero_livekit_units.embedded.daemon import openrpc
 from hero_livekit_units.embedded.health import Health
 from hero_livekit_units.embedded.methods import Methods
+from hero_livekit_units.embedded.plugins import Plugins
 from hero_livekit_units.embedded.spec import parse_action, parse_service
 from hero_livekit_units.embedded.store import Store
 from hero_livekit_units.embedded.supervisor import Supervisor
@@ -32,6 +33,7 @@ PUBLIC_METHODS = {
     *("action.set", "action.get", "action.list", "action.delete"),
     *("service.set", "service.get", "service.list", "service.delete"),
     *("service.status", "service.start", "service.stop", "service.restart"),
+    *("unit.list", "unit.get", "unit.history", "unit.plugins"),
     *("run.submit", "run.status", "job.create", "job.status", "job.kill", "job.logs"),
     *("logs.insert", "logs.get", "secret.set", "secret.get", "secret.list", "secret.delete"),
 }
@@ -41,7 +43,9 @@ def wire_signatures(folder: Path) -> dict[str, list[tuple[str, bool]]]:
     """Parameters of each method, with whether they are required, as the dispatcher sees them."""
     with closing(Store.open(str(folder / "db"))) as store:
         health = Health()
-        registry = Methods(Supervisor(store, str(folder), health), store, health, "0", lambda: None).registry()
+        supervisor = Supervisor(store, str(folder), health)
+        plugins = Plugins([], str(folder), supervisor.specs)
+        registry = Methods(supervisor, store, health, plugins, "0", lambda: None).registry()
     found = {}
     for name, method in registry.items():
         parameters = inspect.signature(method.func).parameters.values()
