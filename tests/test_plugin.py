@@ -15,6 +15,8 @@ def test_the_entry_point_gives_definitions_and_probes() -> None:
     (point,) = entry_points(group="hero_proc.units", name="hero_livekit")
     units = point.load()()
     assert units.definitions == shipped_catalog().definitions
+    assert units.files == shipped_catalog().files
+    assert [target.service["name"] for target in units.targets] == ["hero_livekit_media"]
     assert {definition.unit.name for definition in units.definitions} == set(shipped_catalog().units)
     with HttpAnswers({"/": ok("OK")}) as server:
         port = Port("http", server.port, Protocol.TCP, "127.0.0.1")

@@ -118,16 +118,18 @@ def _keys_source(config: dict[str, Any]) -> str:
 
 
 def plugins_text(found: dict[str, Any]) -> str:
-    """The plugins of a hero_proc as text: what each contributes, or why it does not."""
-    rows = [("", "PLUGIN", "FROM", "UNITS", "STARTS", "BROKEN")]
+    """The plugins of a hero_proc as text: the units and services that each gives, and what is wrong with it."""
+    rows = [("", "PLUGIN", "FROM", "GIVES")]
     for plugin in found["plugins"]:
-        error = f"{plugin['error']['type']}: {plugin['error']['text']}" if plugin["error"] else ""
-        refused = [f"{target['name']}: {target['error']}" for target in plugin["targets"] if target["error"]]
-        targets = [target["name"] for target in plugin["targets"] if not target["error"]]
-        broken = "; ".join([*([error] if error else []), *refused])
-        source = f"{plugin['distribution']} {plugin['version']}"
+        broken = [f"{plugin['error']['type']}: {plugin['error']['text']}"] if plugin["error"] else []
+        broken += [f"{target['name']}: {target['error']}" for target in plugin["targets"] if target["error"]]
+        given = [
+            *plugin["units"],
+            *(f"service {target['name']}" for target in plugin["targets"] if not target["error"]),
+        ]
+        gives = "; ".join([*([", ".join(given)] if given else []), *broken])
         mark = _MARKS["unhealthy" if broken else "healthy"]
-        rows.append((mark, plugin["name"], source, ", ".join(plugin["units"]), ", ".join(targets), broken))
+        rows.append((mark, plugin["name"], f"{plugin['distribution']} {plugin['version']}", gives or "nothing"))
     lines = table(rows)
     if found["state"] != "loaded":
         lines += ["", f"{found['state']}: {found['error'] or 'not done yet'}; shown is what was loaded before"]

@@ -15,12 +15,14 @@ from hero_livekit_units.errors import RegistryError
 from hero_livekit_units.herosocket.client import HeroClient
 from hero_livekit_units.model.observed import ProcessId
 from hero_livekit_units.observe.kernel import is_alive, see_process
+from tests.fakes.plugins import write_plugin
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
     from tests.cli.conftest import CommandLine
+    from tests.fakes.hero import FakeHero
 
 pytestmark = pytest.mark.servers
 
@@ -126,6 +128,30 @@ def test_start_that_cannot(own: CommandLine) -> None:
     assert run.stderr.startswith("cannot start hero_proc: ")
     assert "hero_proc.db" in run.stderr
     assert f"hint: its log: {state}/daemon.log" in run.stderr
+
+
+def test_plugins(own: CommandLine, tmp_path: Path) -> None:
+    """What hero_proc has loaded; 0 when all is whole, 3 when something is broken, 5 when it cannot be asked."""
+    assert own.run("hero-proc", "plugins").returncode == 5
+    assert own.run("hero-proc", "start").returncode == 0
+    found = data(own.run("hero-proc", "plugins", "--json"))
+    assert [(plugin["name"], plugin["error"]) for plugin in found["plugins"]] == [("hero_livekit", None)]
+    assert own.run("hero-proc", "stop").returncode == 0
+
+    write_plugin(tmp_path, "odd", "raise RuntimeError('for the test')")
+    assert own.run("hero-proc", "start", PYTHONPATH=str(tmp_path)).returncode == 0
+    run = own.run("hero-proc", "plugins")
+    assert (run.returncode, run.stderr) == (3, "")
+    assert run.stdout.splitlines()[-1].split() == ["✗", "odd", "odd", "1.0", "RuntimeError:", "for", "the", "test"]
+
+
+def test_plugins_of_something_else(hlu: CommandLine, hero: FakeHero) -> None:
+    """A hero_proc that has no such method, or another one, is a supervisor that cannot be asked."""
+    assert hlu.run("hero-proc", "plugins").returncode == 5
+    hero.methods["unit.plugins"] = lambda _: {"state": "loaded", "plugins": [{}]}
+    run = hlu.run("hero-proc", "plugins")
+    assert (run.returncode, run.stdout) == (5, "")
+    assert "an answer of another shape" in run.stderr
 
 
 def test_ensure_tells_why_a_unit_does_not_start(own: CommandLine) -> None:

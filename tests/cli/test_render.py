@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from hero_livekit_units.cli.render import duration, plan_text, receipt_text, status_text, table, units_text
+from hero_livekit_units.cli.render import (
+    duration,
+    plan_text,
+    plugins_text,
+    receipt_text,
+    status_text,
+    table,
+    units_text,
+)
 from hero_livekit_units.model.observed import Evidence, Observed
 from hero_livekit_units.model.plain import plain
 from hero_livekit_units.model.plan import Goal
@@ -150,3 +158,23 @@ def test_a_table_ends_without_spaces() -> None:
 def test_durations(seconds: float, text: str) -> None:
     """The two largest units."""
     assert text == duration(seconds)
+
+
+def test_plugins() -> None:
+    """What each contributes, or what is wrong with it; and whether that is of this start."""
+    whole: dict[str, Any] = {"name": "ours", "distribution": "our-units", "version": "0.1.0", "error": None}
+    whole |= {"units": ["one", "two"], "targets": [{"name": "both", "error": None}]}
+    error = {"type": "TypeError", "text": "it gave None"}
+    broken = {"name": "odd", "distribution": "odd", "version": "2", "error": error, "units": [], "targets": []}
+    refused = whole | {"name": "p", "targets": [{"name": "t", "error": "it is there already"}]}
+    empty = whole | {"name": "q", "units": [], "targets": []}
+    found = {"state": "loaded", "error": None, "loaded_ms": 1, "plugins": [whole, broken, refused, empty]}
+    assert plugins_text(found).splitlines() == [
+        "   PLUGIN  FROM             GIVES",
+        "●  ours    our-units 0.1.0  one, two, service both",
+        "✗  odd     odd 2            TypeError: it gave None",
+        "✗  p       our-units 0.1.0  one, two; t: it is there already",
+        "●  q       our-units 0.1.0  nothing",
+    ]
+    text = plugins_text(found | {"state": "failed", "error": "no loader"})
+    assert text.splitlines()[-1] == "failed: no loader; shown is what was loaded before"

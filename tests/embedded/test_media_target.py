@@ -62,7 +62,7 @@ def test_hero_proc_alone_brings_the_media_up(daemon: Daemon, media: Media, livek
     assert [one.process.id for one in media.status().instances if one.process] == processes
 
     daemon.restart()
-    assert daemon.call("unit.plugins")["state"] == "loaded"
+    until(lambda: daemon.call("unit.plugins")["state"] == "loaded", "the plugins are loaded")
     seen = media.status().instances
     assert [one.process.id for one in seen if one.process] == processes
     assert [one.entry.restarts for one in seen if one.entry] == [0, 0]

@@ -45,8 +45,9 @@ def _ended(found: dict[str, Any]) -> dict[str, Any] | None:
 
 @pytest.mark.servers
 def test_our_own_units(daemon: Daemon) -> None:
-    """Right after the start, with the keys that the document promises."""
+    """With the keys that the document promises."""
     schemas = openrpc("1")["components"]["schemas"]
+    found = loaded(daemon)
     rows = daemon.call("unit.list")
     assert [(row["name"], row["plugin"]) for row in rows] == [
         ("livekit-server", "hero_livekit"),
@@ -59,7 +60,6 @@ def test_our_own_units(daemon: Daemon) -> None:
     history = daemon.call("unit.history", name="livekit-server")
     assert len(history) == rows[0]["releases"]
     assert all(set(row) == set(schemas["UnitRelease"]["properties"]) for row in history)
-    found = daemon.call("unit.plugins")
     assert (found["state"], found["error"], found["loaded_ms"] > 0) == ("loaded", None, True)
     assert all(set(plugin) == set(schemas["Plugin"]["properties"]) for plugin in found["plugins"])
     assert daemon.call("service.status", name="hero_livekit_media")["state"] == "inactive"

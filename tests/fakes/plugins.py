@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -65,14 +66,7 @@ def environment_with_example(folder: Path) -> Path:
     site = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder)}))
     site.joinpath("ours.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
     copy = folder / "source"
-    copy.mkdir()
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=EXAMPLE, check=True, capture_output=True
-    )
-    for name in listed.stdout.decode().split():
-        target = copy / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(EXAMPLE.joinpath(name).read_bytes())
+    shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns("__pycache__"))  # a build leaves things behind
     offline = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
     pip = [str(python), "-m", "pip", "install", *offline, str(copy)]
     subprocess.run(pip, check=True, env=search_path(ROOT) | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
