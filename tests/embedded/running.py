@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,13 @@ def lives(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] not in {"Z", "X"}
     except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _leads_session(pid: int) -> bool:
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
         return False
 
 
@@ -144,6 +152,10 @@ class Daemon:
 
     def copies(self) -> list[int]:
         """Pids of all live session leaders that carry the mark of this daemon's state."""
+        return [pid for pid in self.marked() if _leads_session(pid)]
+
+    def marked(self) -> list[int]:
+        """Pids of all live processes that carry the mark, what the units themselves started among them."""
         marker = f"HOME={self.folder}\0".encode()
         found = []
         for entry in Path("/proc").iterdir():
@@ -151,10 +163,9 @@ class Daemon:
                 continue
             try:
                 environment = entry.joinpath("environ").read_bytes()
-                leader = os.getsid(int(entry.name)) == int(entry.name)
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue
-            if leader and marker in environment and b"HERO_PROC_JOB=" in environment and lives(int(entry.name)):
+            if marker in environment and b"HERO_PROC_JOB=" in environment and lives(int(entry.name)):
                 found.append(int(entry.name))
         return sorted(found)
 
@@ -170,8 +181,9 @@ class Daemon:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        for pid in self.copies():
-            os.killpg(pid, signal.SIGKILL)
+        for pid in self.marked():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _answers(self) -> bool:
         assert self.process is not None
