@@ -13,9 +13,9 @@ from hero_livekit_units.model.unit import (
     Basis,
     BinarySection,
     BlockSection,
-    CallsSection,
     CallSource,
     CallSourceKind,
+    CallsSection,
     ChangeSection,
     Definition,
     DependsSection,
@@ -144,7 +144,7 @@ def lineages() -> st.SearchStrategy[LineageSection]:
 
 @st.composite
 def catalogs(draw: st.DrawFn, largest: int = 9) -> Catalog:
-    """A unit with releases 1.0 to 1.N: every one replaces some that are older, some are blocked, some ways lead back."""
+    """A unit with releases 1.0 to 1.N: each replaces some older ones, some are blocked, some ways lead back."""
     count = draw(st.integers(1, largest))
     blank = EdgeSection("because")
     sources = []

@@ -69,6 +69,11 @@ class Catalog:
         """Every definition, by unit and from the oldest to the newest. Reads all files."""
         return tuple(self.find(unit, release) for unit in self._units for release in self._units[unit])
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files of all definitions, in the order of `definitions`."""
+        return tuple(one.file for known in self._units.values() for one in known.values())
+
     def releases(self, unit: str) -> tuple[str, ...]:
         """The releases of a unit, from the oldest to the newest.
 

@@ -51,8 +51,8 @@ def resolve(
 
     Args:
         definition: a definition that passed its rules.
-        parameters: values of `rules.PARAMETERS`, but for `binary`, `folder`, `home`, `slot` and `version`; None for one
-            that is not set.
+        parameters: values of `rules.PARAMETERS`, None for one that is not set. `folder`, `home`, `slot` and `version`
+            are not needed, and `binary` is by default the provisioned program.
         home: absolute folder of the package; the instance's folder lies below it.
         slot: one of the definition's slots, or "" for a unit without.
         ports: numbers that the user chose, by port name, for slot offset 0.
@@ -68,7 +68,7 @@ def resolve(
     open_names = dict(parameters) | {"home": home, "slot": slot, "version": unit.version}
     numbers = ports_of(definition, slot, ports, open_names)
     open_names |= {f"ports.{name}": numbers.get(name) for name in definition.ports}
-    open_names["binary"] = program_path(definition, home)
+    open_names.setdefault("binary", program_path(definition, home))
     folder = f"{home}/{fill(definition.run.folder, open_names)}"
     open_names["folder"] = folder
     own_ports = {

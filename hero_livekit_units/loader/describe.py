@@ -64,16 +64,15 @@ def _sources(contributed: Units) -> list[tuple[str, Definition]]:
 
 
 def _release_row(definition: Definition, file: str) -> dict[str, Any]:
-    lineage = plain(definition.lineage)
     return {
         "release": definition.unit.release,
         "digest": digest(definition),
         "summary": str(definition.unit.summary),
         "file": file or None,
-        "blocked": plain(getattr(definition, "blocked", ())),
+        "blocked": plain(definition.blocked),
         # By release: what is said about the way from there, or back to there.
-        "upgrades_from": lineage.get("upgrades_from") or {release: {} for release in lineage.get("replaces", ())},
-        "rolls_back_to": lineage.get("rolls_back_to") or {},
+        "upgrades_from": plain(definition.lineage.upgrades_from),
+        "rolls_back_to": plain(definition.lineage.rolls_back_to),
         "probes": sorted(definition.probes),
         "definition": plain(definition),
     }

@@ -14,6 +14,7 @@ from attrs import asdict, field, frozen
 
 from hero_livekit_units.definitions.files import read_catalog
 from hero_livekit_units.definitions.resolve import resolve
+from hero_livekit_units.model.settings import Settings, setting_values
 from hero_livekit_units.places import find_places
 from hero_livekit_units.registry.wire import action_spec
 
@@ -55,7 +56,7 @@ class UnitOrder:
     home: str
     slot: str = ""
     ports: dict[str, int] = field(factory=dict)
-    parameters: dict[str, str] = field(factory=dict)
+    parameters: dict[str, Any] = field(factory=dict)
 
     def resolved(self, definition: Definition) -> LaunchSpec:
         """The unit with everything filled in.
@@ -64,7 +65,8 @@ class UnitOrder:
             ValueError: the definition needs a parameter that is not given.
         """
         try:
-            return resolve(definition, self.parameters, home=self.home, slot=self.slot, ports=self.ports)
+            parameters = setting_values(Settings()) | self.parameters
+            return resolve(definition, parameters, home=self.home, slot=self.slot, ports=self.ports)
         except KeyError as error:
             raise ValueError(f"cannot run {self.unit}: no value is given for ${{{error.args[0]}}}") from error
 
@@ -104,12 +106,12 @@ def unit_target(
     release: str = "",
     service: str = "",
     ports: Mapping[str, int] | None = None,
-    parameters: Mapping[str, str] | None = None,
+    parameters: Mapping[str, Any] | None = None,
 ) -> Target:
     """A service that keeps one unit of a plugin alive: an action that writes its files, and the unit itself.
 
-    The unit lives below `$PATH_VAR/SERVICE`. `${python}`, `${binary}` (looked for on PATH) and `${bind}` (127.0.0.1)
-    have values; any other parameter has to be given.
+    The unit lives below `$PATH_VAR/SERVICE`. `${python}` and `${binary}` (looked for on PATH) have values, and the keys
+    of media.toml, such as `${network.bind}`, their defaults; any other parameter has to be given.
 
     Args:
         catalog: as `read_catalog` gave it.
@@ -126,7 +128,7 @@ def unit_target(
     definition = catalog.find(unit, release)
     name = service or unit.replace("-", "_")
     order = UnitOrder(
-        definitions=_folder_of(catalog, definition),
+        definitions=str(Path(catalog.file(unit, definition.unit.release)).absolute().parent.parent),
         unit=unit,
         release=definition.unit.release,
         home=str(find_places().home.parent / name),
@@ -146,15 +148,10 @@ def unit_target(
     return Target(_service(name, summary, [configure["name"], process["name"]]), (configure, process))
 
 
-def _folder_of(catalog: Catalog, definition: Definition) -> str:
-    at = catalog.definitions.index(definition)
-    return str(Path(catalog.files[at]).absolute().parent.parent)
-
-
-def _defaults(definition: Definition) -> dict[str, str]:
+def _defaults(definition: Definition) -> dict[str, Any]:
     program = definition.binary.program
     # Where it is missing its bare name stays: the start then fails, and says so.
-    return {"python": sys.executable, "binary": shutil.which(program) or program, "bind": "127.0.0.1"}
+    return {"python": sys.executable, "binary": shutil.which(program) or program}
 
 
 def _service(name: str, description: str, actions: Sequence[str]) -> dict[str, Any]:

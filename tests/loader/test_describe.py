@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from attrs import evolve
 
+from hero_livekit_units.definitions.files import shipped_catalog
 from hero_livekit_units.loader.describe import describe
 from hero_livekit_units.plugin import Target, Units, units
 
@@ -17,9 +18,9 @@ ACTION = {"name": "a", "script": "true"}
 
 
 def test_our_own_plugin() -> None:
-    """Two units, each with its file and probes, and one target."""
+    """Every unit, each with its file and probes, and one target."""
     row = describe(units())
-    assert [unit["name"] for unit in row["units"]] == ["livekit-server", "lk-backend"]
+    assert [unit["name"] for unit in row["units"]] == list(shipped_catalog().units)
     for unit in row["units"]:
         newest = unit["releases"][-1]
         assert newest["file"].endswith(f"unit_defs/{unit['name']}/{newest['release']}.toml")
@@ -33,7 +34,7 @@ def test_our_own_plugin() -> None:
 def test_definitions_without_files(catalog: Catalog) -> None:
     """A plugin that makes its definitions by itself needs no files."""
     row = describe(Units(catalog.definitions[::-1]))
-    assert [unit["name"] for unit in row["units"]] == ["livekit-server", "lk-backend"]
+    assert [unit["name"] for unit in row["units"]] == list(catalog.units)
     assert {release["file"] for unit in row["units"] for release in unit["releases"]} == {None}
 
 

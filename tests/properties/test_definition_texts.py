@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import tomllib
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -17,12 +16,14 @@ from hero_livekit_units.definitions.digest import digest, meaning
 from hero_livekit_units.definitions.files import shipped_catalog
 from hero_livekit_units.definitions.structure import load
 from hero_livekit_units.definitions.write import text_of
-from hero_livekit_units.errors import Issue
 from hero_livekit_units.model.unit import Definition
 from tests.definition_strategies import definitions, plain_release
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterator
+
+    from hero_livekit_units.errors import Issue
 
 SHIPPED = [
     pytest.param(definition, id=f"{definition.unit.name}-{definition.unit.release}")
@@ -96,7 +97,7 @@ def test_every_slip_is_an_error_with_a_place_or_changes_nothing(capsys: pytest.C
         for mutant in slips(text):
             outcomes[outcome(mutant, definition, text)] += 1
     with capsys.disabled():
-        print(f"\n{sum(outcomes.values())} slips: {dict(outcomes)}")
+        print(f"\n{sum(outcomes.values())} slips: {dict(outcomes)}")  # noqa: T201  how many is part of the result
     assert outcomes["an issue with its place"] > 1000
     assert set(outcomes) == {"an issue with its place", "the same digest", "another meaning, another digest"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -50,13 +51,15 @@ def test_the_order_says_the_same_in_another_process() -> None:
 
 def test_a_parameter_without_a_value_is_told(tmp_path: Path) -> None:
     """Which one, and of which unit."""
-    text = (FOLDER / "status-page" / "1.0.0-r1.toml").read_text().replace("all is well on", "${node_ip}")
-    (tmp_path / "status-page").mkdir()
-    (tmp_path / "status-page" / "1.0.0-r1.toml").write_text(text)
+    shutil.copytree(FOLDER, tmp_path, dirs_exist_ok=True)
+    base = tmp_path / "status-page" / "base-1.toml"
+    base.write_text(base.read_text().replace("all is well on", "${join_url}"))
     catalog = read_catalog(tmp_path)
-    with pytest.raises(ValueError, match=r"cannot run status-page: no value is given for \$\{node_ip\}"):
+    with pytest.raises(ValueError, match=r"cannot run status-page: no value is given for \$\{join_url\}"):
         unit_target(catalog, "status-page")
-    assert unit_target(catalog, "status-page", parameters={"node_ip": "127.0.0.1"}).service["name"] == "status_page"
+    assert (
+        unit_target(catalog, "status-page", parameters={"join_url": "ws://127.0.0.1"}).service["name"] == "status_page"
+    )
 
 
 def test_what_the_plugin_was_found_by_its_programs_get(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -36,7 +37,7 @@ def configure(order: UnitOrder, root: Path) -> subprocess.CompletedProcess[str]:
 
 def order(root: Path, release: str = "1.0.0-r2", definitions: Path = FOLDER) -> UnitOrder:
     """The example's unit, to live in a folder."""
-    parameters = {"python": sys.executable, "binary": "", "bind": "127.0.0.1"}
+    parameters = {"python": sys.executable, "binary": ""}
     return UnitOrder(str(definitions), "status-page", release, str(root / "home"), parameters=parameters)
 
 
@@ -54,11 +55,11 @@ def test_files_are_written_once(short_folder: Path) -> None:
 
 def test_secrets_come_from_hero_proc(short_folder: Path) -> None:
     """They are asked for only where a file holds one; where hero_proc cannot be asked, the last line says so."""
-    definitions = short_folder / "defs" / "status-page"
-    definitions.mkdir(parents=True)
-    text = (FOLDER / "status-page" / "1.0.0-r1.toml").read_text()
-    (definitions / "1.0.0-r1.toml").write_text(text.replace("all is well", "${secret.backend_secret}"))
-    wanted = order(short_folder, "1.0.0-r1", definitions.parent)
+    definitions = short_folder / "defs"
+    shutil.copytree(FOLDER, definitions)
+    base = definitions / "status-page" / "base-1.toml"
+    base.write_text(base.read_text().replace("all is well on", "${secret.backend_secret}"))
+    wanted = order(short_folder, "1.0.0-r1", definitions)
 
     failed = configure(wanted, short_folder)
     assert failed.returncode == 1
