@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ settings.register_profile("check", max_examples=200, deadline=None, derandomize=
 settings.load_profile("check" if os.environ.get("CI") else "dev")
 
 ROOT = Path(__file__).parent.parent
+BUILT = ("1.9.12", "1.11.0", "1.13.3", "1.13.5")
 
 
 @pytest.fixture(scope="session")
@@ -35,10 +37,27 @@ def catalog() -> Catalog:
 
 
 @pytest.fixture(scope="session")
-def livekit_server(catalog: Catalog) -> Path:
-    """A real livekit-server of the newest release, found or built; kept between runs."""
-    definition = catalog.find("livekit-server")
-    return provision(binary_of(definition), definition.unit.version, ROOT / ".cache" / "bin").path
+def built_server(catalog: Catalog) -> Callable[[str], Path]:
+    """From a version to a real livekit-server, found or built; kept between runs."""
+
+    @cache
+    def build(version: str) -> Path:
+        definition = catalog.find("livekit-server", version)
+        return provision(binary_of(definition), definition.unit.version, ROOT / ".cache" / "bin").path
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def livekit_server(built_server: Callable[[str], Path]) -> Path:
+    """A real livekit-server of the newest release."""
+    return built_server("")
+
+
+@pytest.fixture(scope="session")
+def livekit_servers(built_server: Callable[[str], Path]) -> dict[str, Path]:
+    """Real servers by version: every release that `go install` can build from what the module proxy has."""
+    return {version: built_server(version) for version in BUILT}
 
 
 @pytest.fixture

@@ -33,9 +33,22 @@ def _is_duration(value: Any) -> bool:
     return isinstance(value, str) and _DURATION.fullmatch(value) is not None
 
 
+def _within(least: int, most: int) -> Callable[[Any], bool]:
+    return lambda value: _is_integer(value) and least <= value <= most
+
+
+# The least and the most that an integer of a kind may be; plain `integer` has 64 bits and a sign.
+LIMITS = {
+    "integer": (-(2**63), 2**63 - 1),
+    "int32": (-(2**31), 2**31 - 1),
+    "uint8": (0, 2**8 - 1),
+    "uint16": (0, 2**16 - 1),
+    "uint32": (0, 2**32 - 1),
+    "uint64": (0, 2**64 - 1),
+}
 _SCALARS: dict[str, Callable[[Any], bool]] = {
     "bool": lambda value: isinstance(value, bool),
-    "integer": _is_integer,
+    **{kind: _within(*limits) for kind, limits in LIMITS.items()},
     "number": lambda value: _is_integer(value) or isinstance(value, float),
     "text": lambda value: isinstance(value, str),
     "duration": _is_duration,
@@ -70,4 +83,7 @@ def fits(kind: str, value: Any) -> bool:
 
 def expected(kind: str) -> str:
     """The kind in words for a message."""
+    if kind in LIMITS:
+        least, most = LIMITS[kind]
+        return f"expected an integer, {least} to {most}"
     return f"expected {kind}{f', {_EXAMPLES[kind]}' if kind in _EXAMPLES else ''}"

@@ -7,6 +7,7 @@ written that is not in the release's own list of keys.
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.definitions import kinds, template
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from hero_livekit_units.definitions.text import KeyPath
     from hero_livekit_units.model.unit import Definition
 
+# Dotted keys and the marks of lists and tables belong to the list of keys, not to what a user writes.
+_MARKS = re.compile(r"[.\[\]{}]")
 # What this package itself reads of media.toml, whatever the definitions use.
 _OURS = frozenset(
     {"backend.version", "front.enabled", "front.version", "livekit.slot", "livekit.version", "network.node_ip"}
@@ -43,12 +46,9 @@ def render(definition: Definition, config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in _flat(known, "", config) if known.kind(key)}
 
 
-def faults(definition: Definition, config: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str, str]]:
+def faults(definition: Definition, config: Mapping[str, Any]) -> Iterator[Fault]:
     """What is wrong with the user's own keys: not known to this release, of the wrong kind, or ours to set."""
-    known = _Known(definition.config.keys)
-    file = definition.run.files.get(definition.config.file)
-    set_by = {key: template.names(value) for key, value in file.values.items()} if file else {}
-    yield from _table_faults(definition, known, set_by, (), "", config)
+    yield from _Reading(definition).table((), "", config)
 
 
 def unused(definitions: Sequence[Definition], settings: Settings) -> list[str]:
@@ -108,35 +108,43 @@ def _flat(known: _Known, prefix: str, table: Mapping[str, Any]) -> Iterator[tupl
             yield key, value
 
 
-def _table_faults(
-    definition: Definition,
-    known: _Known,
-    set_by: Mapping[str, list[str]],
-    path: KeyPath,
-    prefix: str,
-    table: Mapping[str, Any],
-) -> Iterator[Fault]:
-    for name, value in table.items():
-        key, here = prefix + name, (*path, name)
-        kind = known.kind(key)
-        if key in set_by:
-            yield here, f"{key} is ours to set", _instead(set_by[key])
-        elif kind in ("[]", "{}"):
+class _Reading:
+    """The user's own keys, read against one release."""
+
+    def __init__(self, definition: Definition) -> None:
+        self._release = f"{definition.unit.name} {definition.unit.version}"
+        self._known = _Known(definition.config.keys)
+        file = definition.run.files.get(definition.config.file)
+        self._ours = {key: template.names(value) for key, value in file.values.items()} if file else {}
+
+    def table(self, path: KeyPath, prefix: str, table: Mapping[str, Any]) -> Iterator[Fault]:
+        """The faults of a table at `path`, whose keys begin with `prefix` in the list of the release."""
+        for name, value in table.items():
+            here = (*path, name)
+            if _MARKS.search(name):
+                yield here, f"not the name of a key: {name!r}", "one name at a time, tables as tables"
+            elif prefix + name in self._ours:
+                yield here, f"{prefix}{name} is ours to set", _instead(self._ours[prefix + name])
+            else:
+                yield from self._value(here, prefix + name, value)
+
+    def _value(self, path: KeyPath, key: str, value: Any) -> Iterator[Fault]:
+        kind = self._known.kind(key)
+        if kind in ("[]", "{}"):
             for at, item in _items(kind, value):
                 if isinstance(item, dict):
-                    yield from _table_faults(definition, known, {}, (*here, *at), f"{key}{kind}.", item)
+                    yield from self.table((*path, *at), f"{key}{kind}.", item)
                 else:
-                    yield (*here, *at), f"{key}: expected a {'list' if kind == '[]' else 'table'} of tables", ""
+                    yield (*path, *at), f"{key}: expected a {'list' if kind == '[]' else 'table'} of tables", ""
         elif kind and kind != kinds.REMOVED:
             if not kinds.fits(kind, value):
-                yield here, f"{key}: {kinds.expected(kind)}, found {value!r}", ""
-        elif key in known.tables:
-            if isinstance(value, dict):
-                yield from _table_faults(definition, known, set_by, here, f"{key}.", value)
-            else:
-                yield here, f"{key}: expected a table", ""
+                yield path, f"{key}: {kinds.expected(kind)}, found {value!r}", ""
+        elif key not in self._known.tables:
+            yield path, f"{self._release} does not know {key}", self._known.near(key)
+        elif isinstance(value, dict):
+            yield from self.table(path, f"{key}.", value)
         else:
-            yield here, f"{definition.unit.name} {definition.unit.version} does not know {key}", known.near(key)
+            yield path, f"{key}: expected a table", ""
 
 
 def _items(kind: str, value: Any) -> list[tuple[KeyPath, Any]]:

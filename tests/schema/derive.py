@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hero_livekit_units.definitions.kinds import LIMITS
 from hero_livekit_units.errors import UnitsError
 
 if TYPE_CHECKING:
@@ -103,8 +104,10 @@ def shown_by_help(keys: Mapping[str, str], version: str) -> dict[str, str]:
             shown |= {f"{path}.{part}": of for part, of in _PORT_RANGE_PARTS.items()}
         elif path == "rtc.node_ip" and number(version) >= (1, 10):
             shown |= {f"{path}.{part}": of for part, of in _NODE_IP_PARTS.items()}
-        elif kind in {"bool", "duration", "integer", "number", "text"}:
+        elif kind in {"bool", "duration", "number", "text"}:
             shown[path] = kind
+        elif kind in LIMITS:
+            shown[path] = "integer"  # the help does not tell how large it may be
     return dict(sorted(shown.items()))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from hero_livekit_units.definitions.kinds import LIMITS
 from tests.schema.derive import number
 
 if TYPE_CHECKING:
@@ -21,21 +22,21 @@ _RIGHT: dict[str, Any] = {
     "bool": False,
     "duration": "1s",
     "empty table": {},
-    "integer": 1,
     "number": 0.5,
     "port range": "7882-7890",
     "text": "127.0.0.1",
     "tree": {},
+    **dict.fromkeys(LIMITS, 1),
 }
 _WRONG: dict[str, Any] = {
     "bool": "word",
     "duration": 5,
     "empty table": {BOGUS: 1},
-    "integer": "1",
     "number": "0.5",
     "port range": "word",
     "text": ["word"],
     "tree": "word",
+    **{kind: most + 1 for kind, (_, most) in LIMITS.items()},
 }
 
 

@@ -167,9 +167,12 @@ func scalar(path string, t reflect.Type) (string, error) {
 		return "text", nil
 	case reflect.Float32, reflect.Float64:
 		return "number", nil
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+	case reflect.Int, reflect.Int64:
 		return "integer", nil
+	case reflect.Uint, reflect.Uint64:
+		return "uint64", nil
+	case reflect.Int32, reflect.Uint8, reflect.Uint16, reflect.Uint32:
+		return t.Kind().String(), nil
 	}
 	return "", nil
 }
