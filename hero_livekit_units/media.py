@@ -6,22 +6,28 @@ and no file of its own.
 
 from __future__ import annotations
 
+import re
 import sys
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.definitions.files import shipped_catalog
-from hero_livekit_units.ensure import ensure, known_secrets
-from hero_livekit_units.errors import DefinitionInvalid, Issue
+from hero_livekit_units.ensure import ensure, foresee, known_secrets
+from hero_livekit_units.errors import DefinitionInvalid, Issue, PlanRefused
+from hero_livekit_units.execute.lock import acting_lock
+from hero_livekit_units.livekit import keys
 from hero_livekit_units.livekit.desired import desired_specs, join_url
+from hero_livekit_units.livekit.rotation import Rotated
 from hero_livekit_units.livekit.settings import read_settings
 from hero_livekit_units.livekit.traits import host_traits
 from hero_livekit_units.model.plan import Goal, Plan
 from hero_livekit_units.model.settings import Settings
+from hero_livekit_units.observe.held import held_secrets
 from hero_livekit_units.observe.observer import Observer
 from hero_livekit_units.places import Places, find_places
-from hero_livekit_units.plan.planner import plan
 from hero_livekit_units.registry.hero_proc import HeroProcRegistry
+from hero_livekit_units.secret_report import secret_report
 from hero_livekit_units.wishes import set_wish, unset_wish
 
 if TYPE_CHECKING:
@@ -35,6 +41,10 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.receipt import Receipt
     from hero_livekit_units.registry.port import Registry
     from hero_livekit_units.wishes import Change
+
+_LOCK_WAIT_S = 60.0
+# What stands for itself in a configuration file of any kind.
+_PLAIN = re.compile(r"[!#-&(-\[\]-~]+", re.ASCII)
 
 
 class Media:
@@ -97,8 +107,15 @@ class Media:
 
     def plan(self, goal: Goal = Goal.RUN, *, allow_drop: bool = False) -> Plan:
         """What would have to change, and why. Changes nothing."""
-        secrets = known_secrets(self._registry, goal)
-        return plan(self._observer.observe(self.specs(secrets), secrets=secrets), goal, allow_drop=allow_drop)
+        settings = self.settings()
+        return foresee(
+            partial(self._desired, settings),
+            registry=self._registry,
+            observer=self._observer,
+            goal=goal,
+            allow_drop=allow_drop,
+            token_ttl_s=settings.backend.token_ttl_s,
+        )
 
     def ensure(self, goal: Goal = Goal.RUN, *, allow_drop: bool = False, progress: Progress | None = None) -> Receipt:
         """Bring the group to the goal. Safe to repeat, from anywhere, after a crash at any point.
@@ -112,15 +129,65 @@ class Media:
             DefinitionInvalid: `media.toml` has faults.
             StepFailed, StepTimedOut, RegistryError: a step did not reach its end; calling again goes on from there.
         """
+        settings = self.settings()
         return ensure(
-            partial(self._desired, self.settings()),
+            partial(self._desired, settings),
             registry=self._registry,
             observer=self._observer,
             home=self.places.home,
             goal=goal,
             allow_drop=allow_drop,
+            token_ttl_s=settings.backend.token_ttl_s,
             progress=progress,
         )
+
+    def secret_status(self) -> dict[str, Any]:
+        """Which secrets there are, and whether source, files and processes agree: see `secret_report`. No values."""
+        secrets = known_secrets(self._registry, Goal.RUN)
+        specs = self.specs(secrets.values if secrets else None)
+        held = {file.path: held_secrets(file) for spec in specs for file in spec.files}
+        return secret_report(self._observer.observe(specs), held, secrets, made=keys.NAMES, given=keys.GIVEN)
+
+    def rotate_secret(self, what: Rotated = Rotated.API_KEY, *, progress: Progress | None = None) -> Receipt:
+        """Begin to replace a secret, or go on with it, as far as that can be done now.
+
+        Old and new are valid for one token lifetime; `ensure` does the rest when it is due. Safe to repeat, after a
+        crash at any point. A group that does not run is not started for it: only its files are written.
+
+        Args:
+            what: the API key or the backend secret.
+            progress: hears each step while it happens.
+
+        Raises:
+            PlanRefused: a rotation of the other one lasts.
+            DefinitionInvalid, StepFailed, StepTimedOut, RegistryError: as `ensure`.
+        """
+        lasting = keys.read_all(self._registry).rotation
+        if lasting is None or lasting.what is not what:
+            ttl_s = self.settings().backend.token_ttl_s
+            with acting_lock(self.places.home, timeout_s=_LOCK_WAIT_S):
+                keys.begin_rotation(self._registry, what, lifetime_s=ttl_s, now_s=time.time())
+        runs = any(seen.process for seen in self.status().instances)
+        return self.ensure(Goal.RUN if runs else Goal.CONFIGURE, progress=progress)
+
+    def set_secret(self, name: str, value: str) -> None:
+        """Store a secret that is yours to choose (`keys.GIVEN`). `ensure` brings it to the programs.
+
+        Raises:
+            PlanRefused: it is not one of those, or not a value that every file can hold.
+            RegistryError: the supervisor cannot be asked or said no.
+        """
+        if name not in keys.GIVEN:
+            raise PlanRefused(
+                [f"{name!r} is not a secret that is set by hand"], hint=f"those are: {', '.join(keys.GIVEN)}"
+            )
+        if not _PLAIN.fullmatch(value):
+            raise PlanRefused(
+                [f"the value for {name} is empty, or holds white space, quotes, a backslash or a sign beyond ASCII"],
+                hint="letters, digits and other visible signs; nothing was stored",
+            )
+        with acting_lock(self.places.home, timeout_s=_LOCK_WAIT_S):
+            self._registry.store_secret(name, value)
 
     def join_url(self) -> str:
         """The address at which participants join calls."""

@@ -102,7 +102,8 @@ class _Backend:
         wanted = parse_request(body)
         if isinstance(wanted, Fault):
             return _refuse(wanted)
-        grant = make_grant(wanted, token_id=secrets.token_hex(16), now_s=self._clock())
+        ttl_s = self._settings.token_ttl_s
+        grant = make_grant(wanted, token_id=secrets.token_hex(16), now_s=self._clock(), ttl_s=ttl_s)
         try:
             async with asyncio.timeout(TURN_TIMEOUT_S):
                 await self._turn.acquire()
@@ -122,9 +123,12 @@ class _Backend:
 
     def _may_ask(self, request: Request) -> bool:
         scheme, _, shown = request.headers.get("authorization", "").partition(" ")
-        expected = self._settings.backend_secret.encode()
         # Header text is Latin-1, so that this gives back the bytes as sent.
-        return scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode("latin-1"), expected)
+        given = shown.strip().encode("latin-1")
+        accepted = [self._settings.backend_secret, self._settings.old_backend_secret]
+        # All are compared, so that the time it takes does not tell which one it was.
+        matches = [hmac.compare_digest(given, secret.encode()) for secret in accepted if secret]
+        return scheme.lower() == "bearer" and any(matches)
 
     def _refuse_for_now(self, reason: str) -> JSONResponse:
         if self._recording:

@@ -61,7 +61,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="lk-backend",
         description="Makes LiveKit join tokens over HTTP.",
         epilog="Environment: LIVEKIT_API_KEY, LIVEKIT_API_SECRET, LIVEKIT_URL, BACKEND_SECRET and SQLITE_PATH are "
-        "needed; PORT is 8080 and BIND 127.0.0.1 unless set.",
+        "needed; PORT is 8080, BIND 127.0.0.1 and TOKEN_TTL_S 21600 unless set. With "
+        "OLD_BACKEND_SECRET, callers may show that one too.",
         allow_abbrev=False,
     )
     parser.add_argument(

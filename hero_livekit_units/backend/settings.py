@@ -25,7 +25,9 @@ MIN_SECRET_CHARACTERS = 32
 MAX_ENV_FILE_BYTES = 64 * 1024
 
 _REQUIRED = ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "SQLITE_PATH", "LIVEKIT_URL", "BACKEND_SECRET")
-_DEFAULTS = {"PORT": "8080", "BIND": "127.0.0.1"}
+_OPTIONAL = ("OLD_BACKEND_SECRET",)
+_DEFAULTS = {"PORT": "8080", "BIND": "127.0.0.1", "TOKEN_TTL_S": str(6 * 60 * 60)}
+_BEARERS = ("BACKEND_SECRET", "OLD_BACKEND_SECRET")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -41,6 +43,8 @@ class Settings:
         sqlite_path: SQLITE_PATH, where it is kept what was issued.
         bind: BIND, the address to listen on.
         port: PORT, 0 to let the kernel choose one (the log then says which).
+        old_backend_secret: OLD_BACKEND_SECRET, which callers may show as well while a rotation lasts; "" for none.
+        token_ttl_s: TOKEN_TTL_S, for how long a token is good.
     """
 
     api_key: str
@@ -50,6 +54,8 @@ class Settings:
     sqlite_path: Path
     bind: str
     port: int
+    old_backend_secret: str = field(default="", repr=False)
+    token_ttl_s: int = 6 * 60 * 60
 
 
 def read_settings(environment: Mapping[str, str], from_file: Mapping[str, str]) -> Settings:
@@ -66,7 +72,7 @@ def read_settings(environment: Mapping[str, str], from_file: Mapping[str, str]) 
         name: value
         for source in (from_file, environment)
         for name, value in source.items()
-        if name in {*_REQUIRED, *_DEFAULTS} and value
+        if name in {*_REQUIRED, *_OPTIONAL, *_DEFAULTS} and value
     }
     problems = _problems(known)
     if problems:
@@ -82,6 +88,8 @@ def read_settings(environment: Mapping[str, str], from_file: Mapping[str, str]) 
         sqlite_path=Path(known["SQLITE_PATH"]),
         bind=known["BIND"],
         port=int(known["PORT"]),
+        old_backend_secret=known.get("OLD_BACKEND_SECRET", ""),
+        token_ttl_s=int(known["TOKEN_TTL_S"]),
     )
 
 
@@ -116,21 +124,26 @@ def _problems(known: Mapping[str, str]) -> list[str]:
         problems.append(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set")
     problems.extend(
         f"{name} has fewer than {MIN_SECRET_CHARACTERS} characters"
-        for name in ("LIVEKIT_API_SECRET", "BACKEND_SECRET")
+        for name in ("LIVEKIT_API_SECRET", *_BEARERS)
         if name in known and len(known[name]) < MIN_SECRET_CHARACTERS
     )
     problems.extend(
         f"{name} holds characters that cannot be printed"
-        for name in _REQUIRED
+        for name in (*_REQUIRED, *_OPTIONAL)
         if name in known and not known[name].isprintable()
     )
     # Callers send it in a header, which has no room for anything else.
-    if not re.fullmatch(r"[!-~]*", known.get("BACKEND_SECRET", "")):
-        problems.append("BACKEND_SECRET holds something else than visible ASCII characters")
+    problems.extend(
+        f"{name} holds something else than visible ASCII characters"
+        for name in _BEARERS
+        if not re.fullmatch(r"[!-~]*", known.get(name, ""))
+    )
     if "LIVEKIT_URL" in known and not _is_livekit_url(known["LIVEKIT_URL"]):
         problems.append("LIVEKIT_URL is not of the form ws://HOST:PORT or wss://HOST:PORT")
     if not re.fullmatch(r"[0-9]{1,5}", known["PORT"], re.ASCII) or int(known["PORT"]) > 65535:
         problems.append("PORT is not a number from 0 to 65535")
+    if not re.fullmatch(r"[1-9][0-9]{0,9}", known["TOKEN_TTL_S"], re.ASCII):
+        problems.append("TOKEN_TTL_S is not a time in whole seconds")
     if not _is_address(known["BIND"]):
         problems.append("BIND is not an IP address")
     return problems

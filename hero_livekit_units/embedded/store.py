@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from attrs import fields
@@ -172,6 +172,8 @@ class Store:
             known = self.secret(context, key) is not None
             if not (known and if_absent):
                 self._db.execute("INSERT OR REPLACE INTO secrets VALUES (?, ?, ?)", (context, key, value))
+        if known and not if_absent:
+            self._scrub()
         return not known
 
     def secret(self, context: str, key: str) -> str | None:
@@ -189,7 +191,16 @@ class Store:
         """Delete a secret; whether there was one."""
         with self._transaction(synced=True):
             query = "DELETE FROM secrets WHERE context = ? AND key = ?"
-            return self._db.execute(query, (context, key)).rowcount > 0
+            existed = self._db.execute(query, (context, key)).rowcount > 0
+        self._scrub()
+        return existed
+
+    def _scrub(self) -> None:
+        """Leave nothing of a secret that is gone: its row is overwritten, but the log still has it as it was."""
+        # A full disk, or somebody else who reads, may be in the way: what was asked for is done all the same, and the
+        # next checkpoint takes it along.
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     # -- log lines that clients hand in
 
@@ -244,6 +255,7 @@ def _prepare(db: sqlite3.Connection, path: str) -> None:
             raise StateFileInvalid(f"cannot use {path}: it does not say which schema it has", hint="move it away")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA secure_delete = ON")  # a secret that was replaced is not to be found in a free page
     db.execute("PRAGMA cache_size = -512")  # KiB; all that is hot is held by the supervisor
     db.execute("PRAGMA journal_size_limit = 1048576")
     if not tables:

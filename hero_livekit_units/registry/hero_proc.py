@@ -107,6 +107,13 @@ class HeroProcRegistry:
         """Store a secret."""
         self._client.call("secret.set", {"key": name, "value": value, "context": wire.CONTEXT})
 
+    def delete_secret(self, name: str) -> None:
+        """Delete a secret."""
+        try:
+            self._client.call("secret.delete", {"key": name, "context": wire.CONTEXT})
+        except EntryNotFound:
+            return  # as it should be: an answer to an earlier call may have been lost
+
     def record(self, source: str, text: str) -> None:
         """Add a line to hero_proc's log."""
         self._client.call("logs.insert", {"src": source, "content": text, "context_name": wire.CONTEXT})

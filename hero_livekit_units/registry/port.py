@@ -50,5 +50,8 @@ class Registry(Protocol):
     def store_secret(self, name: str, value: str) -> None:
         """Store a secret."""
 
+    def delete_secret(self, name: str) -> None:
+        """Delete a secret; one that does not exist is deleted already."""
+
     def record(self, source: str, text: str) -> None:
         """Add a line to the supervisor's log, where the history of what was done is kept."""

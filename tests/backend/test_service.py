@@ -91,6 +91,19 @@ def test_who_does_not_show_the_secret_gets_nothing(
     assert issued(tmp_path) == []
 
 
+def test_either_secret_is_accepted_while_one_replaces_the_other(start_backend: StartBackend) -> None:
+    """The new one and the old one get tokens of the lifetime that was asked for; a third one does not."""
+    backend = start_backend(OLD_BACKEND_SECRET="o" * 32, TOKEN_TTL_S="90")
+    answers = [
+        backend.ask("POST", "/api/token", REQUEST, {"Authorization": f"Bearer {secret}"})
+        for secret in (BACKEND_SECRET, "o" * 32, "n" * 32)
+    ]
+
+    assert [answer.status for answer in answers] == [200, 200, 401]
+    raw = jwt.decode(answers[1].body["token"], API_SECRET, algorithms=["HS256"])
+    assert raw["exp"] - raw["nbf"] == 90
+
+
 def test_scheme_is_read_in_any_case(backend: RunningBackend) -> None:
     """HTTP's schemes have no case."""
     answer = backend.ask("POST", "/api/token", REQUEST, {"authorization": f"bEARER {BACKEND_SECRET}"})

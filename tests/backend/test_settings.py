@@ -51,6 +51,17 @@ def test_everything_missing_is_named_at_once() -> None:
         pytest.param(
             "BACKEND_SECRET", "é" * 32, "BACKEND_SECRET holds something else than visible ASCII characters", id="ascii"
         ),
+        pytest.param("OLD_BACKEND_SECRET", "x" * 31, "OLD_BACKEND_SECRET has fewer than 32 characters", id="short-old"),
+        pytest.param(
+            "OLD_BACKEND_SECRET",
+            "é" * 32,
+            "OLD_BACKEND_SECRET holds something else than visible ASCII characters",
+            id="ascii-old",
+        ),
+        *(
+            pytest.param("TOKEN_TTL_S", text, "TOKEN_TTL_S is not a time in whole seconds", id=f"ttl-{text}")
+            for text in ("0", "-5", "6h", "1.5", "٣", "1" * 11)
+        ),
         pytest.param("PORT", "65536", "PORT is not a number from 0 to 65535", id="port-high"),
         pytest.param("PORT", "-1", "PORT is not a number from 0 to 65535", id="port-negative"),
         pytest.param("PORT", "٣", "PORT is not a number from 0 to 65535", id="port-arabic"),
@@ -69,9 +80,20 @@ def test_wrong_value_is_refused(name: str, value: str, problem: str) -> None:
     assert f"cannot start lk-backend: {problem}" == str(caught.value)
 
 
+def test_what_a_rotation_needs() -> None:
+    """A second secret that callers may show, and how long tokens live."""
+    plain = read_settings(settings_for(Path("/data"), OLD_BACKEND_SECRET=""), {})
+    told = read_settings(settings_for(Path("/data")), {"OLD_BACKEND_SECRET": "o" * 32, "TOKEN_TTL_S": "90"})
+
+    assert (plain.old_backend_secret, plain.token_ttl_s) == ("", 6 * 60 * 60)
+    assert (told.old_backend_secret, told.token_ttl_s) == ("o" * 32, 90)
+
+
 def test_secrets_are_not_shown() -> None:
-    """Settings can be printed: neither secret is in it."""
-    shown = repr(read_settings(settings_for(Path("/data")), {}))
+    """Settings can be printed: no secret is in it."""
+    shown = repr(read_settings(settings_for(Path("/data"), OLD_BACKEND_SECRET="an-old-one" + "x" * 32), {}))
+
+    assert "an-old-one" not in shown
 
     assert "APItestkey" in shown
     assert API_SECRET not in shown

@@ -160,3 +160,18 @@ def test_a_daemon_with_a_state_it_cannot_read(resting: Daemon) -> None:
     assert resting.launch().wait(20) == 1
     assert "file is not a database" in resting.log.read_text()
     assert (resting.state / "hero_proc.db").read_bytes() == b"x" * 4096
+
+
+@pytest.mark.parametrize("how", ["replaced", "deleted"])
+def test_nothing_is_left_of_a_secret_that_is_gone(how: str, tmp_path: Path) -> None:
+    """Neither in a free page nor in the log, while the daemon still runs: a key that was retired must not be found."""
+    with closing(Store.open(str(tmp_path / "db"))) as store:
+        for at in range(50):
+            store.save_secret("core", f"k{at}", f"other-{at}-" + "x" * 100, if_absent=False)
+        store.save_secret("core", "k", "retired-" + "0123456789" * 10, if_absent=False)
+        if how == "replaced":
+            store.save_secret("core", "k", "new", if_absent=False)
+        else:
+            store.delete_secret("core", "k")
+        assert not any(b"retired-" in path.read_bytes() for path in tmp_path.iterdir())
+        assert store.secret("core", "k0") is not None

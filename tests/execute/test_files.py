@@ -112,6 +112,15 @@ def test_text_that_cannot_be_encoded(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_death_left_is_swept(tmp_path: Path) -> None:
+    """A writer was killed: its half of a file, secrets and all, goes with the next write, and nothing else does."""
+    kept = [tmp_path / name for name in (".livekit.yaml.swp", ".backend.env.abc.hlu-new", "livekit.yaml.hlu-new")]
+    for path in [*kept, tmp_path / ".livekit.yaml.k2j3.hlu-new"]:
+        path.write_text("the old key")
+    write_atomically(tmp_path / "livekit.yaml", "x", 0o600)
+    assert sorted(tmp_path.iterdir()) == sorted([*kept, tmp_path / "livekit.yaml"])
+
+
 def test_the_error_does_not_repeat_the_text(tmp_path: Path) -> None:
     """What is written is secret."""
     (tmp_path / "file").mkdir()

@@ -46,6 +46,7 @@ class FakeHero(SocketPeer):
                 "value": _found("secret", self.stored, (given["context"], given["key"])),
             },
             "secret.set": self._set_secret,
+            "secret.delete": self._delete_secret,
             "logs.insert": lambda given: self.lines.append(given),  # noqa: PLW0108  mypy wants a value of None
         }
 
@@ -77,6 +78,11 @@ class FakeHero(SocketPeer):
 
     def _set_secret(self, given: dict[str, Any]) -> dict[str, Any]:
         self.stored[given["context"], given["key"]] = given["value"]
+        return {"ok": True}
+
+    def _delete_secret(self, given: dict[str, Any]) -> dict[str, Any]:
+        _found("secret", self.stored, (given["context"], given["key"]))
+        del self.stored[given["context"], given["key"]]
         return {"ok": True}
 
     def _status(self, given: dict[str, Any]) -> Any:

@@ -107,6 +107,10 @@ class MemoryRegistry:
         """Store one."""
         self._act(f"store_secret {name}", lambda: self.stored.__setitem__(name, value))
 
+    def delete_secret(self, name: str) -> None:
+        """Delete one."""
+        self._act(f"delete_secret {name}", lambda: self.stored.pop(name, None))
+
     def record(self, source: str, text: str) -> None:
         """Keep it."""
         self._act("record", lambda: self.history.append((source, text)))

@@ -187,6 +187,7 @@ def test_registering_goes_on_after_half(hero: FakeHero, registry: HeroProcRegist
         pytest.param(lambda registry: registry.restart(MEDIA.instance), "service.restart", id="restart"),
         pytest.param(lambda registry: registry.record("hero_livekit", "x"), "logs.insert", id="record"),
         pytest.param(lambda registry: registry.store_secret("api_key", "x"), "secret.set", id="store-secret"),
+        pytest.param(lambda registry: registry.delete_secret("api_key"), "secret.delete", id="delete-secret"),
         pytest.param(lambda registry: registry.register(MEDIA), "action.set", id="register"),
         pytest.param(lambda registry: registry.kill(MEDIA.instance), "service.status", id="kill"),
         pytest.param(lambda registry: registry.secrets(["api_key"]), "secret.get", id="secrets"),
@@ -260,6 +261,15 @@ def test_secrets_that_exist(registry: HeroProcRegistry) -> None:
     """Those that do not exist are left out; the rest come as they were stored."""
     registry.store_secret("api_key", "APIx")
     assert registry.secrets(["api_key", "api_secret"]) == {"api_key": "APIx"}
+
+
+def test_a_secret_is_deleted_once(hero: FakeHero, registry: HeroProcRegistry) -> None:
+    """One that is not there any more is as it should be: the answer to an earlier call may have been lost."""
+    registry.store_secret("rotation", "x")
+    registry.delete_secret("rotation")
+    registry.delete_secret("rotation")
+    assert registry.secrets(["rotation"]) == {}
+    assert hero.called.count("secret.delete") == 2
 
 
 @pytest.mark.parametrize(
