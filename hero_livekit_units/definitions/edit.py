@@ -87,7 +87,7 @@ def unset_key(text: str, path: Path) -> str:
     [(section, entry)] = found
     del table[path[-1]]
     if entry not in section.entries:
-        new = _without_inline(text, entry, _around(section, path))
+        new = _without_inline(text, entry, _around(section, path), doing)
     else:
         begin = entry.begin if table else _begin_of_emptied(text, section, entry)
         new = _without_lines(text, begin, entry.end)
@@ -310,14 +310,17 @@ def _with_inline(text: str, table: Entry, line: str) -> str:
     return f"{text[:at]}{inner if inner.isspace() else ''}{line}{text[at:]}"
 
 
-def _without_inline(text: str, entry: Entry, table: Entry | None) -> str:
+def _without_inline(text: str, entry: Entry, table: Entry | None, doing: str) -> str:
     assert table, "an entry that has no line of its own stands in an inline table"  # noqa: S101
     at = table.entries.index(entry)
-    if at:
-        return text[: table.entries[at - 1].end] + text[entry.end :]
-    if len(table.entries) > 1:
-        return text[: entry.begin] + text[table.entries[1].begin :]
-    return text[: table.value_begin + 1] + text[entry.end :]
+    begin = table.entries[at - 1].end if at else table.value_begin + 1
+    end = entry.end
+    if not at and len(table.entries) > 1:
+        begin, end = entry.begin, table.entries[1].begin
+    if "#" in text[begin : entry.begin] + text[entry.end : end]:
+        cause = f"a comment in {dotted(table.path)} would go with it"
+        raise SettingRefused(f"cannot {doing}: {cause}", hint="edit the file by hand")
+    return text[:begin] + text[end:]
 
 
 def _toml_or_text(text: str) -> Value:
