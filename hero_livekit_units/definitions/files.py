@@ -66,17 +66,18 @@ def read_catalog(folder: Path) -> Catalog:
 
 
 class _Bases:
-    """The bases of a folder, each read once."""
+    """The bases of a folder, each read once; by two threads at the same time, perhaps twice."""
 
     def __init__(self) -> None:
         self._found: dict[Path, Text | Issue | None] = {}
 
-    def beside(self, file: Path, name: str) -> Text | Issue | None:
-        """The base of this name that a file extends, None where there is none."""
-        path = file.with_name(name)
+    def beside(self, trail: tuple[Path, ...], name: str) -> Text | Issue | None:
+        """The base of this name that the last file of the trail extends, None where there is none."""
+        path = trail[-1].with_name(name)
+        if path in trail:
+            return Issue(str(trail[-1]), 1, 1, KEY, f"{name} extends itself")
         if path not in self._found:
-            self._found[path] = Issue(str(path), 1, 1, KEY, "extends itself")  # should it be asked for meanwhile
-            self._found[path] = _text(path, self) if path.exists() else None
+            self._found[path] = _text((*trail, path), self) if path.exists() else None
         return self._found[path]
 
 
@@ -103,16 +104,18 @@ def _definition(found: Definition | list[Issue]) -> Definition:
     return found
 
 
-def _text(path: Path, bases: _Bases) -> Text | Issue:
+def _text(trail: tuple[Path, ...], bases: _Bases) -> Text | Issue:
+    """The last file of a trail, which its predecessor extends, and so on."""
+    path = trail[-1]
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         return Issue(str(path), 0, 0, "", f"cannot be read: {error}")
-    return read(text, str(path), lambda name: bases.beside(path, name))
+    return read(text, str(path), lambda name: bases.beside(trail, name))
 
 
 def _read(one: Listed, bases: _Bases) -> Definition | list[Issue]:
-    text = _text(Path(one.file), bases)
+    text = _text((Path(one.file),), bases)
     if isinstance(text, Issue):
         return [text]
     definition, faults = structure(text.tables, Definition, rules.faults)

@@ -50,12 +50,14 @@ def test_our_own_units(daemon: Daemon) -> None:
     found = loaded(daemon)
     rows = daemon.call("unit.list")
     assert [(row["name"], row["plugin"]) for row in rows] == [
+        ("livekit-front", "hero_livekit"),
+        ("livekit-redis", "hero_livekit"),
         ("livekit-server", "hero_livekit"),
         ("lk-backend", "hero_livekit"),
     ]
     whole = daemon.call("unit.get", name="livekit-server")
     assert set(whole) == set(schemas["UnitDefinition"]["properties"])
-    assert (whole["release"], whole["definition"]["unit"]["name"]) == (rows[0]["release"], "livekit-server")
+    assert (whole["release"], whole["definition"]["unit"]["name"]) == (rows[2]["release"], "livekit-server")
     assert daemon.call("unit.get", name="livekit-server", release=whole["release"]) == whole
     history = daemon.call("unit.history", name="livekit-server")
     assert len(history) == rows[0]["releases"]
@@ -69,8 +71,8 @@ def test_our_own_units(daemon: Daemon) -> None:
 @pytest.mark.parametrize(
     ("method", "params", "message", "hint"),
     [
-        ("unit.get", {"name": "x"}, "unit not found: x", "known units: livekit-server, lk-backend"),
-        ("unit.history", {"name": "x"}, "unit not found: x", "known units: livekit-server, lk-backend"),
+        ("unit.get", {"name": "x"}, "unit not found: x", "known units: livekit-front, livekit-redis, livekit-server, lk-backend"),
+        ("unit.history", {"name": "x"}, "unit not found: x", "known units: livekit-front, livekit-redis, livekit-server, lk-backend"),
         (
             "unit.get",
             {"name": "lk-backend", "release": "7-r7"},
@@ -111,7 +113,7 @@ def test_a_plugin_of_a_third_party(resting: Daemon, tmp_path: Path, free_port: C
     assert "RuntimeError" in resting.log.read_text()
 
     rows = {row["name"]: row for row in resting.call("unit.list")}
-    assert set(rows) == {"livekit-server", "lk-backend", "status-page"}
+    assert set(rows) == {"livekit-front", "livekit-redis", "livekit-server", "lk-backend", "status-page"}
     assert (rows["status-page"]["release"], rows["status-page"]["releases"]) == ("1.0.0-r2", 2)
     history = resting.call("unit.history", name="status-page")
     assert [(row["release"], list(row["upgrades_from"])) for row in history] == [

@@ -37,6 +37,7 @@ _WRONG: dict[str, Any] = {
     "text": ["word"],
     "tree": "word",
     **{kind: most + 1 for kind, (_, most) in LIMITS.items()},
+    "uint64": -1,  # of one more than the most a float is made, and that is taken
 }
 
 
