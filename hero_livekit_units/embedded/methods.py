@@ -174,7 +174,8 @@ class Methods:
     async def unit_get(self, name: str, release: Any = None) -> dict[str, Any]:
         """The definition of a release of a unit."""
         chosen = None if release is None else _text("release", release)
-        return units.release(await self._plugins.contributed(), _text("name", name), chosen)
+        row = units.release(await self._plugins.contributed(), _text("name", name), chosen)
+        return row | {"definition": self._plugins.definition(row["definition"])}
 
     async def unit_history(self, name: str) -> list[dict[str, Any]]:
         """The releases of a unit."""

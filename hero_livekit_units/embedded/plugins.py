@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 import os
+import shutil
 import sqlite3
 import subprocess
 import time
@@ -53,7 +55,7 @@ class Plugins:
     """What the installed plugins contribute.
 
     Args:
-        loader: prints it as JSON, see `hero_livekit_units.loader.gather`.
+        loader: prints it as lines of JSON, see `hero_livekit_units.loader`.
         folder: for the file with it.
         specs: where targets are registered.
         within_s: how long the loader may take.
@@ -141,14 +143,22 @@ class Plugins:
             for plugin in found["plugins"]:
                 self._welcome(plugin)
             found["loaded_ms"] = time.time_ns() // 1_000_000
-            with open(f"{self._file}.new", "w", encoding="utf-8") as file:  # noqa: PTH123
-                json.dump(found, file)
-            os.replace(f"{self._file}.new", self._file)  # noqa: PTH105
+            self._keep(found)
         except (OSError, ValueError, KeyError, TypeError) as error:
             self._fail(f"what the loader said cannot be used: {type(error).__name__}: {error}")
             return
         self._state = Loading.LOADED
         self._settled.set()
+
+    def _keep(self, found: dict[str, Any]) -> None:
+        """Put the file in its place, with another first line and the definitions as they are."""
+        fresh, whole = f"{self._file}.new", f"{self._file}.whole"
+        with open(fresh, encoding="utf-8") as said, open(whole, "w", encoding="utf-8", opener=_private) as file:  # noqa: PTH123
+            said.readline()
+            file.write(f"{json.dumps(found)}\n")
+            shutil.copyfileobj(said, file)
+        os.replace(whole, self._file)  # noqa: PTH105
+        os.unlink(fresh)  # noqa: PTH108
 
     def _fail(self, error: str) -> None:
         _log.warning("plugins are as they were loaded the last time: %s", error)
@@ -216,14 +226,23 @@ class Plugins:
                 self._fail(f"cannot read {self._file}: {error}")
         return {"plugins": [], "units": [], "loaded_ms": None}
 
+    def definition(self, line: int) -> Any:
+        """The definition in this line of what `contributed` has just given."""
+        with open(self._file, encoding="utf-8") as file:  # noqa: PTH123
+            return json.loads(next(itertools.islice(file, line, None)))
+
     def state(self) -> dict[str, Any]:
         """Whether this load has succeeded, and why not."""
         return {"state": self._state, "error": self._error}
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def _read(path: str) -> dict[str, Any]:
     with open(path, encoding="utf-8") as file:  # noqa: PTH123
-        text = file.read(_LARGEST)
+        text = file.readline(_LARGEST)
     found = json.loads(text)
     if not isinstance(found, dict) or not all(isinstance(found.get(key), list) for key in ("plugins", "units")):
         raise ValueError("it does not hold plugins and units")

@@ -25,7 +25,9 @@ def listed(contributed: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def release(contributed: dict[str, Any], name: str, chosen: str | None) -> dict[str, Any]:
-    """One release of a unit with its whole definition; by default the newest that is not blocked, or else the newest.
+    """One release of a unit; by default the newest that is not blocked, or else the newest.
+
+    Its "definition" is the number of the line that has it, see `Plugins.definition`.
 
     Raises:
         NotFound: there is no such unit, or no such release of it.

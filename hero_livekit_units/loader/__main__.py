@@ -1,4 +1,8 @@
-"""`python -m hero_livekit_units.loader [--deadline SECONDS]`: what the plugins contribute, as JSON on stdout."""
+"""`python -m hero_livekit_units.loader [--deadline SECONDS]`: what the plugins contribute, as lines of JSON on stdout.
+
+The first line is all but the definitions; each release has the number of the line with its own, counted from 1. So a
+hero_proc that lists units, or shows one of them, need not hold them all.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,16 @@ DEADLINE_S = 10.0
 
 
 def main() -> int:
-    """Print it."""
+    """Print them."""
     parser = argparse.ArgumentParser(prog="python -m hero_livekit_units.loader", description="Load all plugins.")
     parser.add_argument("--deadline", type=float, default=DEADLINE_S, metavar="SECONDS", help="for each plugin")
-    json.dump(gather(installed_plugins(), deadline_s=parser.parse_args().deadline), sys.stdout)
+    found = gather(installed_plugins(), deadline_s=parser.parse_args().deadline)
+    definitions = []
+    for unit in found["units"]:
+        for row in unit["releases"]:
+            definitions.append(row["definition"])
+            row["definition"] = len(definitions)
+    sys.stdout.writelines(f"{json.dumps(line)}\n" for line in (found, *definitions))
     sys.stdout.flush()
     return 0
 

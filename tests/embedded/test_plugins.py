@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hero_livekit_units.definitions.files import shipped_catalog
 from hero_livekit_units.embedded.daemon import openrpc
 from hero_livekit_units.embedded.health import Health
 from hero_livekit_units.embedded.plugins import Plugins
@@ -43,6 +44,9 @@ def _ended(found: dict[str, Any]) -> dict[str, Any] | None:
 # -- on the wire
 
 
+KNOWN = f"known units: {', '.join(shipped_catalog().units)}"
+
+
 @pytest.mark.servers
 def test_our_own_units(daemon: Daemon) -> None:
     """With the keys that the document promises."""
@@ -50,17 +54,14 @@ def test_our_own_units(daemon: Daemon) -> None:
     found = loaded(daemon)
     rows = daemon.call("unit.list")
     assert [(row["name"], row["plugin"]) for row in rows] == [
-        ("livekit-front", "hero_livekit"),
-        ("livekit-redis", "hero_livekit"),
-        ("livekit-server", "hero_livekit"),
-        ("lk-backend", "hero_livekit"),
+        (unit, "hero_livekit") for unit in shipped_catalog().units
     ]
     whole = daemon.call("unit.get", name="livekit-server")
     assert set(whole) == set(schemas["UnitDefinition"]["properties"])
     assert (whole["release"], whole["definition"]["unit"]["name"]) == (rows[2]["release"], "livekit-server")
     assert daemon.call("unit.get", name="livekit-server", release=whole["release"]) == whole
     history = daemon.call("unit.history", name="livekit-server")
-    assert len(history) == rows[0]["releases"]
+    assert len(history) == rows[2]["releases"]
     assert all(set(row) == set(schemas["UnitRelease"]["properties"]) for row in history)
     assert (found["state"], found["error"], found["loaded_ms"] > 0) == ("loaded", None, True)
     assert all(set(plugin) == set(schemas["Plugin"]["properties"]) for plugin in found["plugins"])
@@ -71,8 +72,8 @@ def test_our_own_units(daemon: Daemon) -> None:
 @pytest.mark.parametrize(
     ("method", "params", "message", "hint"),
     [
-        ("unit.get", {"name": "x"}, "unit not found: x", "known units: livekit-front, livekit-redis, livekit-server, lk-backend"),
-        ("unit.history", {"name": "x"}, "unit not found: x", "known units: livekit-front, livekit-redis, livekit-server, lk-backend"),
+        ("unit.get", {"name": "x"}, "unit not found: x", KNOWN),
+        ("unit.history", {"name": "x"}, "unit not found: x", KNOWN),
         (
             "unit.get",
             {"name": "lk-backend", "release": "7-r7"},
@@ -113,7 +114,7 @@ def test_a_plugin_of_a_third_party(resting: Daemon, tmp_path: Path, free_port: C
     assert "RuntimeError" in resting.log.read_text()
 
     rows = {row["name"]: row for row in resting.call("unit.list")}
-    assert set(rows) == {"livekit-front", "livekit-redis", "livekit-server", "lk-backend", "status-page"}
+    assert set(rows) == {*shipped_catalog().units, "status-page"}
     assert (rows["status-page"]["release"], rows["status-page"]["releases"]) == ("1.0.0-r2", 2)
     history = resting.call("unit.history", name="status-page")
     assert [(row["release"], list(row["upgrades_from"])) for row in history] == [

@@ -61,7 +61,11 @@ def load(folder: Path, *, deadline_s: float = 1.0) -> tuple[dict[str, Any], str]
         text=True,
         timeout=60.0,
     )
-    found: dict[str, Any] = json.loads(run.stdout)
+    found: dict[str, Any]
+    found, *definitions = [json.loads(line) for line in run.stdout.splitlines()]
+    for unit in found["units"]:
+        for row in unit["releases"]:
+            row["definition"] = definitions[row["definition"] - 1]
     return found, run.stderr
 
 
@@ -198,7 +202,7 @@ def test_of_two_installations_the_first_counts(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
     )
-    assert list(errors(json.loads(run.stdout))) == ["hero_livekit", "first"]
+    assert list(errors(json.loads(run.stdout.splitlines()[0]))) == ["hero_livekit", "first"]
 
 
 def test_what_a_plugin_leaves_running_holds_up_nothing(tmp_path: Path) -> None:
@@ -226,5 +230,5 @@ def load_to_file(folder: Path) -> dict[str, Any]:
             stdout=file,
             stderr=log,
         )
-    found: dict[str, Any] = json.loads(output.read_text())
+    found: dict[str, Any] = json.loads(output.read_text().splitlines()[0])
     return found
