@@ -89,8 +89,7 @@ def unset_key(text: str, path: Path) -> str:
     if entry not in section.entries:
         new = _without_inline(text, entry, _around(section, path), doing)
     else:
-        begin = entry.begin if table else _begin_of_emptied(text, section, entry)
-        new = _without_lines(text, begin, entry.end)
+        new = _without_lines(text, _begin_of_cut(text, section, entry), entry.end)
     # A table that had nothing but this key may have gone with it.
     left = _read(new, doing)
     for depth in range(len(path) - 1, 0, -1):
@@ -286,7 +285,7 @@ def _without_lines(text: str, begin: int, end: int) -> str:
     return text[:begin] + text[end:]
 
 
-def _begin_of_emptied(text: str, section: Section, entry: Entry) -> int:
+def _begin_of_cut(text: str, section: Section, entry: Entry) -> int:
     """Where to cut when the last key of a table goes: at the header if nothing else keeps it, else at the key."""
     after = text[entry.end : section.end]
     if section.end < len(text):
