@@ -87,7 +87,7 @@ def unset_key(text: str, path: Path) -> str:
     [(section, entry)] = found
     del table[path[-1]]
     if entry not in section.entries:
-        new = _without_inline(text, entry, _around(section, path), doing)
+        new = _without_inline(text, entry, _around(section, path))
     else:
         new = _without_lines(text, _begin_of_cut(text, section, entry), entry.end)
     # A table that had nothing but this key may have gone with it.
@@ -309,16 +309,13 @@ def _with_inline(text: str, table: Entry, line: str) -> str:
     return f"{text[:at]}{inner if inner.isspace() else ''}{line}{text[at:]}"
 
 
-def _without_inline(text: str, entry: Entry, table: Entry | None, doing: str) -> str:
+def _without_inline(text: str, entry: Entry, table: Entry | None) -> str:
     assert table, "an entry that has no line of its own stands in an inline table"  # noqa: S101
     at = table.entries.index(entry)
     begin = table.entries[at - 1].end if at else table.value_begin + 1
     end = entry.end
     if not at and len(table.entries) > 1:
         begin, end = entry.begin, table.entries[1].begin
-    if "#" in text[begin : entry.begin] + text[entry.end : end]:
-        cause = f"a comment in {dotted(table.path)} would go with it"
-        raise SettingRefused(f"cannot {doing}: {cause}", hint="edit the file by hand")
     return text[:begin] + text[end:]
 
 

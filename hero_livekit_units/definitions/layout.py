@@ -26,8 +26,7 @@ _WHOLE_KEY = re.compile(rf"[ \t]*{_KEY}[ \t]*")
 _BLANK_OR_COMMENT = re.compile(r"[ \t]*(?:#[^\n]*)?\r?(?:\n|\Z)")
 _HEADER = re.compile(rf"([ \t]*)\[\[?[ \t]*({_KEY})[ \t]*\]\]?[ \t]*(#?)[^\n]*(?:\n|\Z)")
 _ENTRY = re.compile(rf"([ \t]*)({_KEY})[ \t]*=[ \t]*")
-# TOML 1.1, which Python reads since 3.15, has line ends and comments in inline tables.
-_INLINE_ENTRY = re.compile(rf"((?:[\s,]|#[^\n]*\n)*)({_KEY})[ \t]*=[ \t]*")
+_INLINE_ENTRY = re.compile(rf"([ \t,]*)({_KEY})[ \t]*=[ \t]*")
 _LINE_STOPS = re.compile(r"\r?\n|#|\Z")
 _INLINE_STOPS = re.compile(r"\r?\n|#|,|\}|\Z")
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import re
-import sys
 import tomllib
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -19,9 +18,6 @@ from hero_livekit_units.definitions.layout import sections
 from hero_livekit_units.errors import SettingRefused
 from hero_livekit_units.model.settings import LogLevel
 from tests.toml_texts import Path, at, exactly, keys_in, names, tables_in, toml_texts
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MEDIA = """\
 # Media of this host.
@@ -37,8 +33,6 @@ node_ip = "203.0.113.7"   # the public one
 
 [backend]  # tokens
 """
-
-LINES = "t = {\n  a = 1, # one, }\n  # two\n  b = 2 # 3\n} # t\nz = 0\n"
 
 
 @pytest.mark.parametrize(
@@ -240,30 +234,6 @@ def test_a_text_that_would_not_hold_the_value_is_not_given_out() -> None:
     """What comes out has been read again: a time that TOML cannot write is refused, not changed on the way."""
     with pytest.raises(SettingRefused, match="cannot set a: the text would not hold exactly that change"):
         set_key("a = 1\n", ("a",), dt.time(2, 30, fold=1))
-
-
-@pytest.mark.skipif(sys.version_info < (3, 15), reason="Python reads TOML 1.1 since 3.15")
-@pytest.mark.parametrize(
-    ("edit", "after"),
-    [
-        pytest.param(lambda text: set_key(text, ("t", "a"), 5), LINES.replace("1", "5", 1), id="set-old"),
-        pytest.param(lambda text: set_key(text, ("t", "b"), 5), LINES.replace("2", "5"), id="set-old-last"),
-        pytest.param(lambda text: set_key(text, ("t", "c"), 5), LINES.replace("2", "2, c = 5"), id="set-new"),
-        pytest.param(lambda text: set_key(text, ("t", "b"), 2), LINES, id="set-same"),
-        pytest.param(lambda text: unset_key(text, ("t",)), "z = 0\n", id="unset-whole"),
-    ],
-)
-def test_an_inline_table_over_several_lines_is_edited_like_any(edit: Callable[[str], str], after: str) -> None:
-    """Its comments and line ends stay."""
-    assert after == edit(LINES)
-
-
-@pytest.mark.skipif(sys.version_info < (3, 15), reason="Python reads TOML 1.1 since 3.15")
-@pytest.mark.parametrize("key", ["a", "b"])
-def test_no_comment_in_an_inline_table_is_lost(key: str) -> None:
-    """A comment that the cut would take is a reason to refuse."""
-    with pytest.raises(SettingRefused, match=f"cannot unset t.{key}: a comment in t would go with it"):
-        unset_key(LINES, ("t", key))
 
 
 def test_the_layout_of_what_is_not_toml_is_refused() -> None:
