@@ -17,6 +17,7 @@ from hero_livekit_units.errors import (
     DefinitionInvalid,
     PlanRefused,
     RegistryError,
+    SettingRefused,
     UnitsError,
 )
 
@@ -32,6 +33,7 @@ _CODES: tuple[tuple[type[UnitsError], int], ...] = (
     (CatalogError, EXIT_DEFINITION),
     (RegistryError, quick.EXIT_SUPERVISOR),
     (PlanRefused, EXIT_REFUSED),
+    (SettingRefused, EXIT_REFUSED),
     (DaemonError, EXIT_REFUSED),
 )
 

@@ -110,6 +110,7 @@ class LaunchSpec:
             "HLU_RELEASE": self.release,
             "HLU_DIGEST": self.launch_digest,
             "HLU_SLOT": self.slot,
+            "HLU_PORTS": ",".join(f"{port.name}={port.number}" for port in self.ports),
         }
         return dict(self.env) | marks
 

@@ -84,7 +84,8 @@ class ProcessSeen:
     """The kernel's word about a process.
 
     suspended: stopped by a signal or a debugger. age_s: seconds since its start. unit, slot, release, launch_digest:
-    the marks in its environment, "" where there are none or they cannot be read.
+    the marks in its environment, "" where there are none or they cannot be read. ports: numbers by name, as it was
+    launched with, None likewise.
     """
 
     id: ProcessId
@@ -95,6 +96,7 @@ class ProcessSeen:
     slot: str = ""
     release: str = ""
     launch_digest: str = ""
+    ports: dict[str, int] | None = None
 
 
 @frozen
@@ -144,6 +146,8 @@ class Evidence:
 class InstanceSeen:
     """Everything seen of one instance, and what follows.
 
+    ports, probes and calls are those that the process was launched with, where it runs with other settings than the
+    spec's. in_the_way: ports of the spec that it does not have, and that somebody else holds.
     entry: None when the supervisor does not know it or could not be asked (`registry_looked` tells which).
     files_differ: paths that are missing or not as they should be, None when that could not be told.
     program_missing: the path of the program when it is not there, else "".
@@ -161,6 +165,7 @@ class InstanceSeen:
     verdict: Verdict
     because: str
     evidence: tuple[Evidence, ...]
+    in_the_way: tuple[PortSeen, ...] = ()
 
     @property
     def owned(self) -> bool:

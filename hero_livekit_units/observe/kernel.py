@@ -34,6 +34,7 @@ def see_process(pid: int) -> ProcessSeen | None:
         slot=marks.get("HLU_SLOT", ""),
         release=marks.get("HLU_RELEASE", ""),
         launch_digest=marks.get("HLU_DIGEST", ""),
+        ports=_ports(marks.get("HLU_PORTS", "")),
     )
 
 
@@ -69,6 +70,14 @@ def _marks(folder: Path) -> dict[str, str]:
         return {}
     pairs = (item.partition(b"=") for item in environment.split(b"\0") if item.startswith(b"HLU_"))
     return {name.decode(errors="replace"): value.decode(errors="replace") for name, _, value in pairs}
+
+
+def _ports(mark: str) -> dict[str, int] | None:
+    """`http=7880,debug=6800` as numbers by name; None for anything else."""
+    pairs = [item.partition("=") for item in mark.split(",")]
+    if not all(name and number.isdecimal() for name, _, number in pairs):
+        return None
+    return {name: int(number) for name, _, number in pairs}
 
 
 def _command(folder: Path) -> str:

@@ -79,15 +79,22 @@ class Observer:
         if process is None:
             # The supervisor has lost it, or cannot be asked: whoever holds its ports may carry its marks.
             process = _by_marks(spec, ports)
+        launched = as_launched(spec, process) if process else spec
+        in_the_way: tuple[PortSeen, ...] = ()
+        if process and launched is not spec:
+            new = [seen for seen in ports if seen.port not in launched.ports]
+            in_the_way = tuple(seen for seen in new if seen.held and seen.owner_pid != process.id.pid)
+            ports = see_ports(launched.ports, listing, process)
         ports_ms = (time.monotonic() - began) * 1000 - process_ms
-        look = _Look(spec, entry, process, process_ms, ports, ports_ms)
+        look = _Look(launched, entry, process, process_ms, ports, ports_ms)
+        look.wanted, look.in_the_way = spec, in_the_way
         if process is None or foreign_holder(process, ports):
             why = "not asked, as the port is not ours" if foreign_holder(process, ports) else "nobody is there"
-            look.probes = [probes.not_asked(probe, why) for probe in spec.probes]
+            look.probes = [probes.not_asked(probe, why) for probe in launched.probes]
             return look
-        look.probe_futures = [self._pool.submit(probes.ask, probe) for probe in spec.probes]
-        if spec.calls:
-            look.calls_future = self._pool.submit(count_calls, spec.calls, self._deadline_s)
+        look.probe_futures = [self._pool.submit(probes.ask, probe) for probe in launched.probes]
+        if launched.calls:
+            look.calls_future = self._pool.submit(count_calls, launched.calls, self._deadline_s)
         return look
 
     def _wait(self, looks: Sequence[_Look], began: float) -> None:
@@ -117,20 +124,21 @@ class Observer:
             ports=look.ports,
             probes=look.probes,
         )
-        program = look.spec.argv[0]
+        program = look.wanted.argv[0]
         return InstanceSeen(
-            spec=look.spec,
+            spec=look.wanted,
             registry_looked=registry_looked,
             entry=look.entry,
             process=look.process,
             ports=look.ports,
             probes=tuple(look.probes),
             calls=look.calls,
-            files_differ=files_that_differ(look.spec, secrets),
+            files_differ=files_that_differ(look.wanted, secrets),
             program_missing="" if Path(program).exists() else program,
             verdict=verdict,
             because=because,
             evidence=look.evidence(survey, survey_ms),
+            in_the_way=look.in_the_way,
         )
 
 
@@ -146,7 +154,9 @@ class _Look:
         ports: tuple[PortSeen, ...],
         ports_ms: float,
     ) -> None:
-        self.spec = spec
+        self.spec = spec  # as launched
+        self.wanted = spec
+        self.in_the_way: tuple[PortSeen, ...] = ()
         self.entry = entry
         self.process = process
         self.process_ms = process_ms
@@ -192,6 +202,26 @@ class _Look:
         marks = f", release {self.process.release}, launch {self.process.launch_digest}" if self.process.unit else ""
         says = f"pid {self.process.id.pid} started at tick {self.process.id.start_time}{marks}"
         return Evidence("kernel", says, not self.process.suspended, self.process_ms)
+
+
+def as_launched(spec: LaunchSpec, process: ProcessSeen) -> LaunchSpec:
+    """What to look at for a process: the spec's ports and probes, so far as it was launched with them.
+
+    Who runs with older settings, or as another release, has other ports than the spec, and is none the worse for it.
+    """
+    if process.ports is None or process.launch_digest == spec.launch_digest:
+        return spec
+    own = {
+        port.name: attrs.evolve(port, number=process.ports[port.name])
+        for port in spec.ports
+        if port.name in process.ports
+    }
+    return attrs.evolve(
+        spec,
+        ports=tuple(own.values()),
+        probes=tuple(attrs.evolve(probe, port=own[probe.port.name]) for probe in spec.probes if probe.port.name in own),
+        calls=tuple((source, own[port.name]) for source, port in spec.calls if port.name in own),
+    )
 
 
 def _carries_marks(process: ProcessSeen, spec: LaunchSpec) -> bool:

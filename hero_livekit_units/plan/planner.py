@@ -24,6 +24,7 @@ from hero_livekit_units.model.plan import (
     WriteFiles,
 )
 from hero_livekit_units.model.unit import Strategy
+from hero_livekit_units.observe.verdict import holder
 
 if TYPE_CHECKING:
     from hero_livekit_units.model.observed import InstanceSeen, Observed
@@ -154,6 +155,12 @@ def _plan_replacement(group: _Group, seen: InstanceSeen, *, running: str) -> Non
         return
     if not seen.owned:
         group.refuse(spec.instance, f"{what}, but {seen.because}", "the supervisor owns it again")
+        return
+    if seen.in_the_way:
+        number, who = seen.in_the_way[0].port.number, holder(seen.in_the_way[0])
+        group.refuse(
+            spec.instance, f"{what}, but port {number} is held by {who}", "it is free, or media.toml gives another"
+        )
         return
     if not spec.carries_calls:
         _prepare(group, seen)

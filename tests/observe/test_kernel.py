@@ -56,6 +56,23 @@ def test_a_process_without_marks(launch: Launch) -> None:
     assert (seen.unit, seen.slot, seen.release, seen.launch_digest) == ("", "", "", "")
 
 
+@pytest.mark.parametrize(
+    ("mark", "ports"),
+    [
+        ("http=7880,debug=6800", {"http": 7880, "debug": 6800}),
+        ("", None),
+        ("http", None),
+        ("http=x", None),
+        ("=1", None),
+    ],
+)
+def test_the_mark_of_the_ports(mark: str, ports: dict[str, int] | None, launch: Launch) -> None:
+    """A process says with which ports it was launched; what it does not say clearly is not known."""
+    seen = see_process(launch([*PYTHON, SLEEPER], {"HLU_PORTS": mark}).pid)
+    assert seen is not None
+    assert seen.ports == ports
+
+
 def test_marks_that_are_no_text() -> None:
     """A stranger may put any bytes into its environment; we read on."""
     environment = {b"PATH": os.environb[b"PATH"], b"HLU_\xff": b"\xfe", b"HLU_UNIT": b"\xc3\xbc\xff", b"HLU_X": b"="}

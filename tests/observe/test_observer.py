@@ -94,6 +94,54 @@ def test_a_healthy_unit(spec: LaunchSpec, launch_unit: LaunchUnit) -> None:
     ]
 
 
+def with_ports(spec: LaunchSpec, **numbers: int) -> LaunchSpec:
+    """The spec as another media.toml would make it, with other numbers for some ports, and so another launch."""
+    ports = {port.name: attrs.evolve(port, number=numbers.get(port.name, port.number)) for port in spec.ports}
+    return attrs.evolve(
+        spec,
+        ports=tuple(ports.values()),
+        probes=tuple(attrs.evolve(probe, port=ports[probe.port.name]) for probe in spec.probes),
+        calls=tuple((source, ports[port.name]) for source, port in spec.calls),
+        launch_digest="0" * 16,
+    )
+
+
+def test_a_unit_that_was_launched_with_other_ports(
+    spec: LaunchSpec, launch_unit: LaunchUnit, free_port: Callable[[], int]
+) -> None:
+    """It is looked at where it is: a changed media.toml makes nobody unhealthy."""
+    pid = launch_unit(*words(spec), marks=spec.environment).pid
+    wanted = with_ports(spec, http=free_port(), debug=free_port())
+    found = look(registered(spec, pid), wanted)
+    assert (found.verdict, found.because) == (Verdict.HEALTHY, f"pid {pid} answers")
+    assert (found.spec, found.in_the_way) == (wanted, ())
+    assert {seen.port.number for seen in found.ports} == {port.number for port in spec.ports}
+    assert found.calls is not None
+    assert found.calls.people == 0
+
+
+def test_a_port_of_another_release_is_not_missed(spec: LaunchSpec, launch_unit: LaunchUnit) -> None:
+    """A release that has no /debug/rooms is healthy without it, and its calls are counted elsewhere."""
+    older = attrs.evolve(spec, ports=tuple(port for port in spec.ports if port.name != "debug"))
+    pid = launch_unit(*words(older), marks=older.environment).pid
+    found = look(registered(spec, pid), attrs.evolve(spec, launch_digest="0" * 16))
+    assert found.verdict is Verdict.HEALTHY
+    assert found.calls is not None
+    assert "debug" not in found.calls.source
+
+
+def test_a_stranger_on_a_port_that_is_wanted_next(
+    spec: LaunchSpec, launch_unit: LaunchUnit, free_port: Callable[[], int]
+) -> None:
+    """What runs is healthy; that its successor could not start is told beside it."""
+    pid = launch_unit(*words(spec), marks=spec.environment).pid
+    wanted = with_ports(spec, debug=free_port())
+    stranger = launch_unit(f"tcp:127.0.0.1:{wanted.port('debug').number}").pid
+    found = look(registered(spec, pid), wanted)
+    assert found.verdict is Verdict.HEALTHY
+    assert [(seen.port.name, seen.owner_pid) for seen in found.in_the_way] == [("debug", stranger)]
+
+
 def test_the_supervisor_is_away(spec: LaunchSpec, launch_unit: LaunchUnit) -> None:
     """The process is found by its ports and the marks in its environment, and it serves."""
     pid = launch_unit(*words(spec), marks=spec.environment).pid

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hero_livekit_units.model.observed import EntryState, Observed, Verdict
+from hero_livekit_units.model.observed import EntryState, Observed, PortSeen, Verdict
 from hero_livekit_units.model.plain import plain
 from hero_livekit_units.model.plan import AwaitReady, Goal, Register, Restart, Start, Stop, WriteFiles
 from hero_livekit_units.plan.planner import plan
@@ -31,6 +31,8 @@ from tests.strategies import (
 CHANGED = "it runs with another configuration"
 NOT_READY = "pid 4242 is alive, but answers said False"
 OLDER = process(MEDIA, launch_digest="0" * 16)
+BEFORE = process(MEDIA, launch_digest="0" * 16, release="1.13.4-r1")
+TAKEN = (PortSeen(MEDIA.port("debug"), looked=True, held=True, owner_pid=666, owner_command="httpd"),)
 OTHER_RELEASE = process(MEDIA, launch_digest="0" * 16, release="1.9.12-r1")
 
 
@@ -58,6 +60,16 @@ def words(observed: Observed, goal: Goal = Goal.RUN, *, allow_drop: bool = False
                 "start lk-backend",
             ],
             id="first-time",
+        ),
+        pytest.param(
+            world(healthy(MEDIA, process=BEFORE), healthy(BACKEND)),
+            ["restart livekit-server@a"],
+            id="the-release-before-and-nobody-there",
+        ),
+        pytest.param(
+            world(healthy(MEDIA, process=BEFORE, in_the_way=TAKEN), healthy(BACKEND)),
+            ["refuse livekit-server@a: release 1.13.4-r1 runs, but port 6800 is held by pid 666 (httpd)"],
+            id="a-stranger-on-a-port-of-the-next-release",
         ),
         pytest.param(
             world(stopped(MEDIA, program_missing="/srv/media/bin/x")),

@@ -58,6 +58,7 @@ def test_an_action() -> None:
             "HLU_RELEASE": "1.13.5-r1",
             "HLU_DIGEST": MEDIA.launch_digest,
             "HLU_SLOT": "a",
+            "HLU_PORTS": "debug=6800,http=7880,prometheus=6789,rtc_tcp=7881,rtc_udp=7882",
         },
         "is_process": True,
         "tty": False,
