@@ -79,7 +79,7 @@ class Lineage:
         return tuple(edge for start in self.releases for edge in self._out[start] if edge.end == release)
 
     def path(self, start: str, end: str) -> Path:
-        """The way with the fewest edges; among those, the one with the most that were measured.
+        """The way with the fewest edges; among those, one that does not go forth and back, then the most measured.
 
         A way may begin at a blocked release, as somebody may run it, but neither passes nor reaches one. Ways compose:
         the way to a release on a way is the beginning of that way.
@@ -107,20 +107,22 @@ class Lineage:
     def _reach(self, start: str, avoid: dict[str, str]) -> dict[str, Edge | None]:
         """Every release that can be reached, with the edge over which the best way comes to it."""
         came: dict[str, Edge | None] = {start: None}
-        unmeasured = {start: 0}
+        costs = {start: (0, 0)}  # how many releases lie along the way, how many of its edges were not measured
         layer = [start]
         while layer:
-            best: dict[str, tuple[int, int, Edge]] = {}
+            best: dict[str, tuple[int, int, int, Edge]] = {}
             for release in layer:
                 for edge in self._out[release]:
                     if edge.end in came or edge.end in avoid:
                         continue
-                    cost = unmeasured[release] + (edge.basis is not Basis.MEASURED)
-                    offer = (cost, self._rank[release], edge)
-                    if edge.end not in best or offer[:2] < best[edge.end][:2]:
+                    along, unmeasured = costs[release]
+                    along += abs(self._rank[edge.end] - self._rank[release])
+                    unmeasured += edge.basis is not Basis.MEASURED
+                    offer = (along, unmeasured, self._rank[release], edge)
+                    if edge.end not in best or offer[:3] < best[edge.end][:3]:
                         best[edge.end] = offer
-            for release, (cost, _, edge) in best.items():
-                came[release], unmeasured[release] = edge, cost
+            for release, (along, unmeasured, _, edge) in best.items():
+                came[release], costs[release] = edge, (along, unmeasured)
             layer = list(best)
         return came
 
