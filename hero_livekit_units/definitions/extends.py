@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from hero_livekit_units.definitions.text import parse
+from hero_livekit_units.definitions.text import Places, parse
 from hero_livekit_units.errors import Issue
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ class Text:
     tables: dict[str, Any]
 
 
-def read(text: str, file: str, base: Callable[[str], Text | Issue | None]) -> Text | Issue:
+def read(text: str, file: str, base: Callable[[str], Text | Issue | str]) -> Text | Issue:
     """Parse a definition file or a base, and put it over the base that it extends; or the issue that is in the way.
 
     Args:
         text: the file's own.
         file: its name.
-        base: from the name of a base to that base; None where there is none.
+        base: from the name of a base to that base, to the issue that is in its way, or to why it cannot be extended.
     """
     own = parse(text, file)
     if isinstance(own, Issue):
@@ -46,16 +46,19 @@ def read(text: str, file: str, base: Callable[[str], Text | Issue | None]) -> Te
     wanted = own.pop(KEY, None)
     if wanted is None:
         return Text(((file, text),), own)
-    line = next((at for at, line in enumerate(text.splitlines(), 1) if line.lstrip().startswith(KEY)), 1)
     if not isinstance(wanted, str) or not BASE_FILE.fullmatch(wanted):
         hint = 'the name of a file beside this one, such as "base-1.9.toml"'
-        return Issue(file, line, 1, KEY, f"not the name of a base: {wanted!r}", hint)
+        return _issue(text, file, f"not the name of a base: {wanted!r}", hint)
     found = base(wanted)
-    if found is None:
-        return Issue(file, line, 1, KEY, f"there is no {wanted} beside this file")
+    if isinstance(found, str):
+        return _issue(text, file, found)
     if isinstance(found, Issue):
         return found
     return Text(((file, text), *found.layers), _over(found.tables, own))
+
+
+def _issue(text: str, file: str, fault: str, hint: str = "") -> Issue:
+    return Issue(file, *Places(text).line_and_column((KEY,)), KEY, fault, hint)
 
 
 def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

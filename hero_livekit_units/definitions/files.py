@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hero_livekit_units.definitions import rules
 from hero_livekit_units.definitions.catalog import Catalog, Listed, release_key
-from hero_livekit_units.definitions.extends import BASE_FILE, KEY, Text, read
+from hero_livekit_units.definitions.extends import BASE_FILE, Text, read
 from hero_livekit_units.definitions.structure import located, structure
 from hero_livekit_units.errors import DefinitionInvalid, Issue
 from hero_livekit_units.model.unit import Definition
@@ -69,15 +69,16 @@ class _Bases:
     """The bases of a folder, each read once; by two threads at the same time, perhaps twice."""
 
     def __init__(self) -> None:
-        self._found: dict[Path, Text | Issue | None] = {}
+        self._found: dict[Path, Text | Issue | str] = {}
 
-    def beside(self, trail: tuple[Path, ...], name: str) -> Text | Issue | None:
-        """The base of this name that the last file of the trail extends, None where there is none."""
+    def beside(self, trail: tuple[Path, ...], name: str) -> Text | Issue | str:
+        """The base of this name that the last file of the trail extends, or why it cannot be had."""
         path = trail[-1].with_name(name)
         if path in trail:
-            return Issue(str(trail[-1]), 1, 1, KEY, f"{name} extends itself")
+            return f"{name} extends itself"
         if path not in self._found:
-            self._found[path] = _text((*trail, path), self) if path.exists() else None
+            there = path.exists()
+            self._found[path] = _text((*trail, path), self) if there else f"there is no {name} beside this file"
         return self._found[path]
 
 
