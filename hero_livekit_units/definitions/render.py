@@ -34,7 +34,8 @@ def file_text(file: LaunchFile, secrets: Mapping[str, Any]) -> str:
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
     import yaml  # noqa: PLC0415  only whoever writes or compares files pays for it
 
-    return _NOTICE + str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=1000))
+    # Signs beyond ASCII are escaped: PyYAML writes some of them, U+0085 for one, so that they are read as a blank.
+    return _NOTICE + str(yaml.safe_dump(values, sort_keys=False, width=1000))
 
 
 def shown_text(file: LaunchFile) -> str:
