@@ -109,9 +109,10 @@ class Catalog:
         reason = ""
         for release in reversed(self.releases(unit)):
             definition = self._read(unit, release)
-            reason = self.blocked(definition)
-            if not reason:
+            blocked = self.blocked(definition)
+            if not blocked:
                 return definition
+            reason = reason or blocked  # the newest one's
         raise BlockedRelease(unit, self.releases(unit)[-1], reason)
 
     def blocked(self, definition: Definition) -> str:
