@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from hero_livekit_units.definitions.template import names
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -77,8 +75,8 @@ _EXAMPLES = {"duration": 'such as "1.5s"', "port range": 'such as "50000-60000"'
 
 
 def fits(kind: str, value: Any) -> bool:
-    """Whether a value is of a kind. Text that a parameter will take the place of fits every kind."""
-    return _IS[kind](value) or (isinstance(value, str) and bool(names(value)))
+    """Whether a value is of a kind."""
+    return _IS[kind](value)
 
 
 def expected(kind: str) -> str:

@@ -30,6 +30,8 @@ _OURS = frozenset(
 # Parameters that are made from a key of media.toml under another name.
 DERIVED = {
     "front.tls": "front.certificate",
+    "loopback": "network.node_ip",
+    "redis.server": "redis.address",
     "livekit.udp_first": "livekit.udp_range",
     "livekit.udp_last": "livekit.udp_range",
     "turn.relay_first": "turn.relay_range",
@@ -43,7 +45,7 @@ def render(definition: Definition, config: Mapping[str, Any]) -> dict[str, Any]:
     What `faults` complains of is left out.
     """
     known = _Known(definition.config.keys)
-    return {key: value for key, value in _flat(known, "", config) if known.kind(key)}
+    return {key: value for key, value in _flat(known, "", config) if known.kind(key) not in ("", kinds.REMOVED)}
 
 
 def faults(definition: Definition, config: Mapping[str, Any]) -> Iterator[Fault]:
@@ -157,6 +159,8 @@ def _items(kind: str, value: Any) -> list[tuple[KeyPath, Any]]:
 
 
 def _instead(names: Sequence[str]) -> str:
+    if "secret.redis_password" in names:
+        return "set it with `hlu secret set redis_password`"
     keys = [DERIVED.get(name, name).replace("ports.", "livekit.ports.") for name in names]
     keys = [key for key in keys if not key.startswith("secret.")]
     return f"in media.toml it is {', '.join(keys)}" if keys else "leave it out"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from hero_livekit_units.definitions.catalog import Catalog
     from hero_livekit_units.definitions.structure import Fault
+    from hero_livekit_units.definitions.text import KeyPath
     from hero_livekit_units.model.settings import NetworkSettings, RedisSettings, TurnSettings
     from hero_livekit_units.model.unit import Definition
 
@@ -163,20 +164,29 @@ def _port_faults(table: str, definition: Definition, numbers: dict[str, int]) ->
     for name, number in numbers.items():
         if name not in definition.ports:
             known = f"ports of {definition.unit.name}: {', '.join(definition.ports)}"
-            yield (table, "ports", name), "unknown port", known
+            yield _port_key(table, name), "unknown port", known
         elif not 1 <= number <= highest:
-            yield (table, "ports", name), f"not a port: {number}", f"1 to {highest}"
+            yield _port_key(table, name), f"not a port: {number}", f"1 to {highest}"
 
 
 def _collisions(chosen: Chosen) -> Iterator[Fault]:
-    used: dict[tuple[int, str], str] = {}
+    used: dict[tuple[int, str], tuple[str, KeyPath, bool]] = {}
     for table, definition, numbers in chosen:
         for slot in definition.slots or {"": 0}:
             for name, number in ports_of(definition, slot, numbers).items():
-                who = f"{name} of {instance_name(definition.unit.name, slot)}"
-                other = used.setdefault((number, definition.ports[name].protocol), who)
-                if other != who:
-                    yield (table, "ports", name), f"port {number} of {who} is also {other}", "choose another"
+                who, key = f"{name} of {instance_name(definition.unit.name, slot)}", _port_key(table, name)
+                other, its_key, is_set = used.setdefault(
+                    (number, definition.ports[name].protocol), (who, key, name in numbers)
+                )
+                # Of two, the one that the user has set is told: the other one need not stand in the file.
+                if other != who and is_set and name not in numbers:
+                    yield its_key, f"port {number} of {other} is also {who}", "choose another"
+                elif other != who:
+                    yield key, f"port {number} of {who} is also {other}", "choose another"
+
+
+def _port_key(table: str, name: str) -> KeyPath:
+    return (table, "port") if table == "redis" else (table, "ports", name)
 
 
 def _is_address(text: str) -> bool:

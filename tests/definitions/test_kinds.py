@@ -74,13 +74,6 @@ def test_lists_and_tables(kind: str) -> None:
     assert not fits(kind, FITTING[kind.partition(" of ")[2]][0])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_parameter_fits_every_kind(kind: str) -> None:
-    """What will take its place is known only later; a doubled dollar sign is no parameter."""
-    assert fits(kind, "${ports.http}")
-    assert fits(kind, "$${ports.http}") == (kind in {"text", "tree"})
-
-
 def test_the_table_is_complete() -> None:
     """Every kind has values here that fit and that do not, but for the one that is not looked into."""
     scalar = {kind for kind in KINDS if " of " not in kind}

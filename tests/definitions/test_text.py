@@ -61,6 +61,7 @@ def at(data: object, path: tuple[str, ...]) -> object:
         pytest.param("x = [\n  1,\n  2,\n]", ("x", 1), (1, 1), id="item-of-a-list"),
         pytest.param("# [a]\nx = '[a]'\n[a] # [b]\n[b]\ny = 1", ("b",), (4, 1), id="looks-like-a-header"),
         pytest.param("[a]\n[b]", ("b",), (2, 1), id="empty-tables"),
+        pytest.param("a = { b = 2024-01-01 }\nc = 1", ("c",), (2, 1), id="what-tomlkit-does-not-give-back"),
         pytest.param("", ("a",), (0, 0), id="empty"),
     ],
 )
