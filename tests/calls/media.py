@@ -24,50 +24,40 @@ API_SECRET = "a secret for calls, 0123456789abcdef"
 DEADLINE_S = 20.0
 
 
-def free_ports(count: int) -> list[int]:
-    """Port numbers that nobody holds, neither by TCP nor by UDP, on any address."""
+def free_ports(count: int, *, beside: int = 0) -> list[int]:
+    """Port numbers that nobody holds, neither by TCP nor by UDP, on any address; nor the number `beside` each."""
     with ExitStack() as held:
         numbers: list[int] = []
+
+        def hold(number: int, kind: socket.SocketKind) -> int:
+            sock = held.enter_context(socket.socket(socket.AF_INET, kind))
+            sock.bind(("0.0.0.0", number))
+            return int(sock.getsockname()[1])
+
         while len(numbers) < count:
-            tcp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-            tcp.bind(("0.0.0.0", 0))
-            number = tcp.getsockname()[1]
-            udp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            number = hold(0, socket.SOCK_STREAM)
             try:
-                udp.bind(("0.0.0.0", number))
-            except OSError:
+                hold(number, socket.SOCK_DGRAM)
+                if beside:
+                    hold(number + beside, socket.SOCK_STREAM)
+                    hold(number + beside, socket.SOCK_DGRAM)
+            except (OSError, OverflowError):
                 continue
             numbers.append(number)
         return numbers
 
 
-class LiveServer:
-    """One server that can be started again on the same ports."""
+class Server:
+    """One server that can be started again on the same ports, by a configuration that is there already."""
 
-    def __init__(self, program: Path, folder: Path) -> None:
+    def __init__(self, program: Path, config: Path, port: int) -> None:
         self.program = program
-        self.config = folder / "livekit.yaml"
-        self.log = folder / "livekit.log"
-        self.port, tcp_port, udp_port = free_ports(3)
-        self.url = f"ws://127.0.0.1:{self.port}"
+        self.config = config
+        self.log = config.with_suffix(".log")
+        self.port = port
+        self.url = f"ws://127.0.0.1:{port}"
         self._process: subprocess.Popen[bytes] | None = None
         self._ready_s = 0.0
-        config = {
-            "port": self.port,
-            "bind_addresses": ["127.0.0.1"],
-            "keys": {API_KEY: API_SECRET},
-            "rtc": {
-                "tcp_port": tcp_port,
-                "udp_port": udp_port,
-                "use_external_ip": False,
-                "node_ip": "127.0.0.1",
-                "enable_loopback_candidate": True,
-                "interfaces": {"includes": ["lo"]},
-            },
-            "logging": {"level": "info", "json": True},
-        }
-        self.config.write_text(yaml.safe_dump(config))
-        self.config.chmod(0o600)
 
     def start(self) -> None:
         """Start it and wait until this very process answers 200."""
@@ -132,6 +122,30 @@ class LiveServer:
             return False
         finally:
             connection.close()
+
+
+class LiveServer(Server):
+    """A server with a configuration of the test's own, on free ports."""
+
+    def __init__(self, program: Path, folder: Path) -> None:
+        port, tcp_port, udp_port = free_ports(3)
+        super().__init__(program, folder / "livekit.yaml", port)
+        config = {
+            "port": port,
+            "bind_addresses": ["127.0.0.1"],
+            "keys": {API_KEY: API_SECRET},
+            "rtc": {
+                "tcp_port": tcp_port,
+                "udp_port": udp_port,
+                "use_external_ip": False,
+                "node_ip": "127.0.0.1",
+                "enable_loopback_candidate": True,
+                "interfaces": {"includes": ["lo"]},
+            },
+            "logging": {"level": "info", "json": True},
+        }
+        self.config.write_text(yaml.safe_dump(config))
+        self.config.chmod(0o600)
 
 
 def token(identity: str, room: str, secret: str = API_SECRET) -> str:
