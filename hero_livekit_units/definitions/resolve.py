@@ -45,6 +45,7 @@ def resolve(
     ports: Mapping[str, int],
     config: Mapping[str, Any] = _NOTHING,
     secrets: Mapping[str, Any] | None = None,
+    after: tuple[str, ...] = (),
     replaces: tuple[Edge, ...] = (),
 ) -> LaunchSpec:
     """Fill in everything that a definition leaves open.
@@ -59,6 +60,7 @@ def resolve(
         config: further keys of the configuration file, dotted.
         secrets: by name. Only a fingerprint of those that its files hold enters the LaunchSpec, so that a running
             process says which of them it has read; None where they are not known.
+        after: the instances that must be up before this one.
         replaces: the edges that lead to this release.
 
     Raises:
@@ -110,7 +112,7 @@ def resolve(
         else (),
         stop=definition.stop,
         restart=definition.restart,
-        after=definition.depends.after,
+        after=after,
     )
     # What a running process cannot take over without a restart; probes, counting and the stop policy can change live.
     read = [meaning(file) for file in files if file.read_at_start]

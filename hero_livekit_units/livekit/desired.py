@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.definitions.resolve import ports_of, resolve
 from hero_livekit_units.livekit import config
+from hero_livekit_units.model.launch import instance_name
 from hero_livekit_units.model.settings import Settings, setting_values
 
 if TYPE_CHECKING:
@@ -45,15 +46,17 @@ def desired_specs(
     """
     chosen = {unit: catalog.find(unit, wanted_version(settings, unit)) for unit in wanted_units(settings)}
     parameters = _parameters(settings, chosen, python)
+    slots = {unit: settings.livekit.slot if unit == MEDIA else "" for unit in chosen}
     return tuple(
         resolve(
             definition,
             parameters,
             home=home,
-            slot=settings.livekit.slot if unit == MEDIA else "",
+            slot=slots[unit],
             ports=port_numbers(settings, unit),
             config=config.render(definition, settings.livekit.config) if unit == MEDIA else {},
             secrets=secrets,
+            after=tuple(instance_name(other, slots[other]) for other in definition.depends.after if other in chosen),
             replaces=catalog.edges_to(definition),
         )
         for unit, definition in chosen.items()

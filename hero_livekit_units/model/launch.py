@@ -74,8 +74,8 @@ class LaunchSpec:
     """How one instance runs.
 
     digest: of all that a supervisor is told. launch_digest: of the part that needs a restart to take effect; the
-    process carries it in its environment, so that the running process itself says which launch it is. after: units that
-    must be up before it, where they are wanted. replaces: the edges of the lineage that lead to this release; no digest
+    process carries it in its environment, so that the running process itself says which launch it is. after: instances
+    that must be up before it. replaces: the edges of the lineage that lead to this release; no digest
     sees them, as a running unit does not change when it gets a successor.
     """
 

@@ -63,6 +63,19 @@ def socket_inodes(pid: int) -> frozenset[int] | None:
     return frozenset(found)
 
 
+def descendants(pid: int) -> list[int]:
+    """Pids of the children of a process, and of theirs. Looks at every process of the host, so not for each look."""
+    parents = {}
+    for name in os.listdir("/proc"):  # noqa: PTH208  a Path for each of hundreds is slow
+        if name.isdecimal() and (fields := stat_fields(int(name))):
+            parents[int(name)] = int(fields[1])
+    found, around = [], {pid}
+    while around:
+        around = {child for child, parent in parents.items() if parent in around}
+        found += sorted(around)
+    return found
+
+
 def _marks(folder: Path) -> dict[str, str]:
     try:
         environment = folder.joinpath("environ").read_bytes()

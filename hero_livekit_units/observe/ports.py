@@ -22,15 +22,29 @@ _ANY = "*"
 
 
 def see_ports(ports: Sequence[Port], listing: Holders | None, expected: ProcessSeen | None) -> tuple[PortSeen, ...]:
-    """Who holds each port; the expected process is looked at first, the whole host only for a stranger."""
+    """Who holds each port; the expected process is looked at first, the whole host only for a stranger.
+
+    What a child of the expected process holds, such as a worker of HAProxy, counts as held by that process.
+    """
     if listing is None:
         return tuple(PortSeen(port, looked=False, held=False) for port in ports)
+    held = {port: _holders(port, listing) for port in ports}
     inodes = kernel.socket_inodes(expected.id.pid) if expected else frozenset()
-    return tuple(_see(port, listing, expected, inodes) for port in ports)
+    if expected and inodes is not None and any(_only_others(inodes, found) for found in held.values()):
+        for child in kernel.descendants(expected.id.pid):
+            inodes |= kernel.socket_inodes(child) or frozenset()
+    return tuple(_see(port, held[port], expected, inodes) for port in ports)
 
 
-def _see(port: Port, listing: Holders, expected: ProcessSeen | None, inodes: frozenset[int] | None) -> PortSeen:
-    held = [holder for holder in listing.get((port.protocol, port.number), ()) if _conflicts(port.bind, holder.address)]
+def _holders(port: Port, listing: Holders) -> list[Holder]:
+    return [holder for holder in listing.get((port.protocol, port.number), ()) if _conflicts(port.bind, holder.address)]
+
+
+def _only_others(inodes: frozenset[int], held: Sequence[Holder]) -> bool:
+    return bool(held) and not any(holder.inode in inodes for holder in held)
+
+
+def _see(port: Port, held: Sequence[Holder], expected: ProcessSeen | None, inodes: frozenset[int] | None) -> PortSeen:
     if not held:
         return PortSeen(port, looked=True, held=False)
     if inodes is None:

@@ -20,7 +20,12 @@ _TAG = "hero_livekit"
 _DIGEST_TAG = "digest:"
 
 # A service of its own for each slot, so that one can be restarted without the other.
-_SERVICES = {"livekit-server": "hero_livekit_media", "lk-backend": "hero_livekit_backend"}
+_SERVICES = {
+    "livekit-server": "hero_livekit_media",
+    "livekit-front": "hero_livekit_front",
+    "livekit-redis": "hero_livekit_redis",
+    "lk-backend": "hero_livekit_backend",
+}
 
 _STATES = {
     "inactive": EntryState.STOPPED,
@@ -79,14 +84,18 @@ def action_spec(spec: LaunchSpec) -> dict[str, Any]:
 
 
 def service_spec(spec: LaunchSpec) -> dict[str, Any]:
-    """The ServiceSpec that keeps the action of a LaunchSpec alive."""
+    """The ServiceSpec that keeps the action of a LaunchSpec alive.
+
+    What it depends on it comes after and does not require: hero_proc starts them in this order when the host comes up,
+    and the end of one stops no other.
+    """
     return {
         "name": service_name(spec.instance),
         "description": f"{spec.instance} {spec.release}",
         "actions": [action_name(spec.instance)],
         "status": "start",
         "requires": [],
-        "after": [],
+        "after": [service_name(instance) for instance in spec.after],
         "require_ready": False,
         "probe": None,
         "sockets": [],

@@ -119,12 +119,20 @@ def test_the_expected_process(free_port: FreePort, launch_unit: LaunchUnit) -> N
     assert seen.owner_command.endswith(f"tcp:127.0.0.1:{number}")
 
 
+def test_what_a_child_holds_is_held_by_its_parent(free_port: FreePort, launch_unit: LaunchUnit) -> None:
+    """A program may leave listening to its workers, as HAProxy does: they are no strangers."""
+    number = free_port()
+    launch_unit(f"tcp:127.0.0.1:{number}")
+    seen = see(number, pid=os.getpid())
+    assert (seen.looked, seen.held, seen.owner_pid) == (True, True, os.getpid())
+
+
 @pytest.mark.parametrize("word", ["tcp:127.0.0.1", "tcp:0.0.0.0", "udp:127.0.0.1"])
 def test_a_stranger_is_named(word: str, free_port: FreePort, launch_unit: LaunchUnit) -> None:
     """Who else holds the port is told by pid and command line."""
     number = free_port()
     pid = launch_unit(f"{word}:{number}").pid
-    seen = see(number, protocol=Protocol(word[:3]), pid=os.getpid())
+    seen = see(number, protocol=Protocol(word[:3]), pid=launch_unit().pid)
     assert (seen.looked, seen.held, seen.owner_pid) == (True, True, pid)
     assert seen.owner_command.startswith(sys.executable)
     assert seen.owner_command.endswith(f"{word}:{number}")

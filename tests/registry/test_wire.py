@@ -38,7 +38,8 @@ def status(**changes: Any) -> dict[str, Any]:
         ("livekit-server@a", "hero_livekit_media_a", "livekit-server.a"),
         ("livekit-server@b", "hero_livekit_media_b", "livekit-server.b"),
         ("lk-backend", "hero_livekit_backend", "lk-backend"),
-        ("livekit-front", "hero_livekit_livekit_front", "livekit-front"),
+        ("livekit-redis", "hero_livekit_redis", "livekit-redis"),
+        ("livekit-front", "hero_livekit_front", "livekit-front"),
     ],
 )
 def test_names(instance: str, service: str, action: str) -> None:
