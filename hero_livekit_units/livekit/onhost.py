@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.unit import BinarySection
 
 _SHOWN_CHARACTERS = 120
+_SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _DOTTED = re.compile(r"\d+(?:\.\d+)+")
 
 
@@ -80,7 +81,9 @@ def from_path(binary: BinarySection, host: Host, *, limits: Limits) -> Provision
         RoadClosed: there is none; the text says what those found were.
     """
     reasons = []
-    for path in on_search_path(binary.program, host.search_path):
+    # Programs of the system lie where only the PATH of its administrator leads.
+    system = os.pathsep.join(("", *_SYSTEM_FOLDERS)) if binary.system_package else ""
+    for path in on_search_path(binary.program, host.search_path + system):
         try:
             return _in_place(path, "path", binary, host, limits)
         except RoadClosed as error:

@@ -60,10 +60,11 @@ class Stack:
             + f"prometheus = {prometheus}\ndebug = {debug}\n[backend.ports]\nhttp = {backend}\n"
         )
 
-    def hlu(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the command line."""
+    def hlu(self, *arguments: str, feed: str = "") -> subprocess.CompletedProcess[str]:
+        """Run the command line, with a text on its standard input."""
+        command = [HLU, *arguments]
         return subprocess.run(
-            [HLU, *arguments], env=self.environment, capture_output=True, text=True, check=False, timeout=60
+            command, env=self.environment, input=feed, capture_output=True, text=True, check=False, timeout=60
         )
 
     def start_hero_proc(self) -> ProcessId:
