@@ -22,13 +22,21 @@ from hero_livekit_units.model.observed import (
     SupervisorSeen,
     Verdict,
 )
-from hero_livekit_units.model.settings import Settings
+from hero_livekit_units.model.settings import FrontSettings, RedisSettings, Settings
 from hero_livekit_units.observe.verdict import conclude
 
 if TYPE_CHECKING:
     from hero_livekit_units.model.launch import LaunchSpec
 
-MEDIA, BACKEND = desired_specs(shipped_catalog(), Settings(), home="/srv/media", python="/usr/bin/python3")
+CATALOG = shipped_catalog()
+MEDIA, BACKEND = desired_specs(CATALOG, Settings(), home="/srv/media", python="/usr/bin/python3")
+# The same with everything on that may stand beside it.
+REDIS, FRONT, MEDIA_ON_REDIS, _ = desired_specs(
+    CATALOG,
+    Settings(redis=RedisSettings(enabled=True, own=True), front=FrontSettings(enabled=True)),
+    home="/srv/media",
+    python="/usr/bin/python3",
+)
 PID = ProcessId(4242, 1_000_000)
 ANSWERING = SupervisorSeen("embedded", "0.1.0", ProcessId(77, 5), Verdict.HEALTHY, "answered in 0.3 ms", "/s/rpc.sock")
 SILENT = SupervisorSeen("", "", None, Verdict.UNKNOWN, "nobody listens on /s/rpc.sock", "/s/rpc.sock")

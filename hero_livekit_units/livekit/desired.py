@@ -23,11 +23,14 @@ UNITS = {MEDIA: "livekit", BACKEND: "backend", FRONT: "front", REDIS: "redis"}
 
 
 def wanted_units(settings: Settings) -> tuple[str, ...]:
-    """The units that should run; each comes after those that it depends on, as tokens without media serve nobody."""
+    """The units that should run, in the order in which they start; each needs only what comes before it.
+
+    They end in reverse. So the front comes before the media: while people are in calls they need it.
+    """
     return (
         *([REDIS] if settings.redis.enabled and settings.redis.own else []),
-        MEDIA,
         *([FRONT] if settings.front.enabled else []),
+        MEDIA,
         BACKEND,
     )
 

@@ -315,7 +315,7 @@ class LineageSection:
 
 @frozen
 class DependsSection:
-    """`[depends]`: units that, where they are wanted, must be up before this one starts."""
+    """`[depends]`: units that, where they are wanted, must be up before this one, and stay while people are in it."""
 
     after: tuple[str, ...] = ()
 

@@ -49,8 +49,13 @@ def plan(observed: Observed, goal: Goal = Goal.RUN, *, allow_drop: bool = False)
             "it answers on its socket: `hlu hero-proc status`, then `hlu hero-proc start`",
         )
     elif goal is Goal.STOP:
+        stays = ""
         for seen in reversed(observed.instances):
-            _plan_stop(group, seen, allow_drop=allow_drop)
+            if stays and seen.process is not None:
+                # What started before it may be what its calls need.
+                group.refuse(seen.spec.instance, f"it stays while {stays} does", f"{stays} has ended")
+            elif not _plan_stop(group, seen, allow_drop=allow_drop) and seen.spec.carries_calls:
+                stays = seen.spec.instance
     elif goal is Goal.CONFIGURE:
         for seen in observed.instances:
             _prepare(group, seen)
@@ -163,6 +168,9 @@ def _plan_replacement(group: _Group, seen: InstanceSeen, *, running: str) -> Non
         )
         return
     if not spec.carries_calls:
+        needing = [other for other in group.observed.instances if spec.instance in other.spec.after and other.process]
+        if any(_refuse_while_in_use(group, seen, what, used_by=other) for other in needing):
+            return
         _prepare(group, seen)
         group.steps.append(
             Restart(spec.instance, f"{what}", "calls go on; joins wait for the second it takes", idle_only=False)
@@ -181,8 +189,9 @@ def _plan_replacement(group: _Group, seen: InstanceSeen, *, running: str) -> Non
     )
 
 
-def _refuse_while_in_use(group: _Group, seen: InstanceSeen, what: str) -> bool:
-    calls = seen.calls
+def _refuse_while_in_use(group: _Group, seen: InstanceSeen, what: str, *, used_by: InstanceSeen | None = None) -> bool:
+    """Refuse to end it while people are in it, or in what needs it."""
+    calls = (used_by or seen).calls
     if calls is None or calls.people is None:
         why = calls.source if calls else "not counted"
         group.refuse(seen.spec.instance, f"{what}, but who is in a call is unknown ({why})", "calls can be counted")
@@ -213,19 +222,23 @@ def _plan_unhealthy(group: _Group, seen: InstanceSeen) -> None:
         group.refuse(name, f"{seen.because}; and the supervisor does not own it", "that process has ended")
 
 
-def _plan_stop(group: _Group, seen: InstanceSeen, *, allow_drop: bool) -> None:
+def _plan_stop(group: _Group, seen: InstanceSeen, *, allow_drop: bool) -> bool:
+    """Plan its end; False where it goes on after that, for now."""
     name, spec = seen.spec.instance, seen.spec
     if seen.verdict is Verdict.FOREIGN:
         group.note(name, f"not touched: {seen.because}")
     elif seen.verdict is Verdict.UNKNOWN and not (seen.owned and allow_drop):
         group.refuse(name, f"its state is unknown: {seen.because}", "it can be looked at again")
+        return False
     elif seen.entry is not None and seen.entry.state is EntryState.STOPPING:
         group.note(name, "is ending already; it gets no second signal")
+        return allow_drop
     elif seen.process is None:
         if seen.entry is not None and seen.entry.wanted:
             group.steps.append(Stop(name, "it is still wanted", "none: it does not run", idle_only=False))
     elif not seen.owned:
         group.refuse(name, f"the supervisor does not own it: {seen.because}", "its owner stops it")
+        return False
     elif not spec.carries_calls:
         group.steps.append(Stop(name, "asked for", "calls go on; nobody can join", idle_only=False))
     elif allow_drop:
@@ -233,5 +246,8 @@ def _plan_stop(group: _Group, seen: InstanceSeen, *, allow_drop: bool) -> None:
         who = "an unknown number of people" if people is None else f"{people} people"
         effect = f"{who} are cut off; their clients try to come back for 20 s"
         group.steps.append(Stop(name, "asked for, calls or not", effect, idle_only=False, force=True))
-    elif not _refuse_while_in_use(group, seen, "stop was asked for"):
+    elif _refuse_while_in_use(group, seen, "stop was asked for"):
+        return False
+    else:
         group.steps.append(Stop(name, "asked for, and nobody is in a call", "no call runs", idle_only=True))
+    return True

@@ -131,7 +131,7 @@ def test_the_default_settings_are_the_desired_state(catalog: Catalog) -> None:
 def test_companions_come_when_they_are_enabled(catalog: Catalog) -> None:
     """Redis before the media that need it; with a front, people join at the front."""
     specs = desired(catalog, "[redis]\nenabled = true\nown = true\n[front]\nenabled = true")
-    assert list(specs) == ["livekit-redis", "livekit-server@a", "livekit-front", "lk-backend"]
+    assert list(specs) == ["livekit-redis", "livekit-front", "livekit-server@a", "lk-backend"]
     assert specs["livekit-server@a"].files[0].values["redis"]["address"] == "127.0.0.1:6379"
     assert "LIVEKIT_URL=ws://127.0.0.1:7980\n" in specs["lk-backend"].files[0].template
     assert "server a 127.0.0.1:7880 weight 100\n" in specs["livekit-front"].files[0].template

@@ -130,7 +130,7 @@ def test_the_whole_group(stack: Stack) -> None:
     ensured = stack.hlu("ensure", "--json")
     assert ensured.returncode == 0, f"{ensured.stdout}{ensured.stderr}"
     started = [did["step"]["instance"] for did in json.loads(ensured.stdout)["done"] if did["step"]["step"] == "start"]
-    assert started == ["livekit-redis", "livekit-server@a", "livekit-front", "lk-backend"]
+    assert started == ["livekit-redis", "livekit-front", "livekit-server@a", "lk-backend"]
     settings = stack.media.settings()
     assert redis_says(settings.redis.port, "PING").startswith("-NOAUTH")
     assert "\r\nnodes\r\n" in redis_says(settings.redis.port, f"AUTH {PASSWORD}", "KEYS *")
@@ -145,7 +145,7 @@ def test_the_whole_group(stack: Stack) -> None:
     again = json.loads(stack.hlu("ensure", "--json").stdout)
     assert (again["converged"], again["changed"]) == (True, False)
     service = stack.hero_proc_client.call("service.get", {"name": "hero_livekit_media_a"})
-    assert service["after"] == ["hero_livekit_redis"]
+    assert service["after"] == ["hero_livekit_redis", "hero_livekit_front"]
 
 
 @pytest.mark.calls

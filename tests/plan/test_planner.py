@@ -15,7 +15,10 @@ from hero_livekit_units.model.plan import AwaitReady, Goal, Register, Restart, S
 from hero_livekit_units.plan.planner import plan
 from tests.strategies import (
     BACKEND,
+    FRONT,
     MEDIA,
+    MEDIA_ON_REDIS,
+    REDIS,
     SILENT,
     entry,
     healthy,
@@ -30,6 +33,7 @@ from tests.strategies import (
 
 CHANGED = "it runs with another configuration"
 NOT_READY = "pid 4242 is alive, but answers said False"
+OLD_REDIS = process(REDIS, launch_digest="0" * 16)
 OLDER = process(MEDIA, launch_digest="0" * 16)
 BEFORE = process(MEDIA, launch_digest="0" * 16, release="1.13.4-r1")
 TAKEN = (PortSeen(MEDIA.port("debug"), looked=True, held=True, owner_pid=666, owner_command="httpd"),)
@@ -102,6 +106,21 @@ def words(observed: Observed, goal: Goal = Goal.RUN, *, allow_drop: bool = False
             id="backend-restarts-plainly",
         ),
         pytest.param(
+            world(healthy(REDIS, process=OLD_REDIS), healthy(MEDIA_ON_REDIS)),
+            ["restart livekit-redis"],
+            id="redis-restarts-while-idle",
+        ),
+        pytest.param(
+            world(healthy(REDIS, process=OLD_REDIS), healthy(MEDIA_ON_REDIS, people=3)),
+            [f"refuse livekit-redis: {CHANGED}, but a restart would cut off 3 people in 1 rooms"],
+            id="redis-stays-as-it-is-while-calls-need-it",
+        ),
+        pytest.param(
+            world(healthy(FRONT, process=process(FRONT, launch_digest="0" * 16)), healthy(MEDIA_ON_REDIS, people=3)),
+            [f"refuse livekit-front: {CHANGED}, but a restart would cut off 3 people in 1 rooms"],
+            id="the-front-stays-as-it-is-while-calls-need-it",
+        ),
+        pytest.param(
             world(healthy(MEDIA, entry=entry(MEDIA, digest="f" * 16))),
             ["register livekit-server@a"],
             id="live-part-changed",
@@ -166,6 +185,35 @@ def test_run(observed: Observed, expected: list[str]) -> None:
             id="in-use",
         ),
         pytest.param(world(healthy(MEDIA, people=2)), True, ["stop livekit-server@a"], id="in-use-and-allowed"),
+        pytest.param(
+            world(healthy(REDIS), healthy(FRONT), healthy(MEDIA_ON_REDIS), healthy(BACKEND)),
+            False,
+            ["stop lk-backend", "stop livekit-server@a", "stop livekit-front", "stop livekit-redis"],
+            id="all-idle",
+        ),
+        pytest.param(
+            world(healthy(REDIS), healthy(FRONT), healthy(MEDIA_ON_REDIS, people=2), healthy(BACKEND)),
+            False,
+            [
+                "stop lk-backend",
+                "refuse livekit-server@a: stop was asked for, but a restart would cut off 2 people in 1 rooms",
+                "refuse livekit-front: it stays while livekit-server@a does",
+                "refuse livekit-redis: it stays while livekit-server@a does",
+            ],
+            id="what-calls-need-stays-with-them",
+        ),
+        pytest.param(
+            world(healthy(REDIS), healthy(MEDIA_ON_REDIS, entry=entry(MEDIA_ON_REDIS, state=EntryState.STOPPING))),
+            False,
+            ["refuse livekit-redis: it stays while livekit-server@a does"],
+            id="what-ends-by-itself-is-waited-for",
+        ),
+        pytest.param(
+            world(healthy(REDIS), healthy(FRONT), healthy(MEDIA_ON_REDIS, people=2)),
+            True,
+            ["stop livekit-server@a", "stop livekit-front", "stop livekit-redis"],
+            id="all-in-use-and-allowed",
+        ),
         pytest.param(
             world(healthy(MEDIA, entry=entry(MEDIA, state=EntryState.STOPPING))), True, [], id="no-second-signal"
         ),
