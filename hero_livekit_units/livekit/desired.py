@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.definitions.resolve import ports_of, resolve
 from hero_livekit_units.livekit import config
-from hero_livekit_units.model.launch import instance_name
+from hero_livekit_units.model.launch import connect_host, instance_name
 from hero_livekit_units.model.settings import Settings, setting_values
 
 if TYPE_CHECKING:
@@ -102,11 +102,6 @@ def _parameters(settings: Settings, chosen: Mapping[str, Definition], python: st
         "redis.server": _redis_server(settings),
         "token_url": f"http://{_in_url(host)}:{backend}/api/token",
     }
-
-
-def connect_host(bind: str) -> str:
-    """Where a program on the same host reaches a listener."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)
 
 
 def wanted_version(settings: Settings, unit: str) -> str:

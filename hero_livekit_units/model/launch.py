@@ -23,6 +23,11 @@ def instance_name(unit: str, slot: str) -> str:
     return f"{unit}@{slot}" if slot else unit
 
 
+def connect_host(bind: str) -> str:
+    """Where a program on the same host reaches a listener that is bound to this address, or to `*`."""
+    return {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)
+
+
 @frozen
 class LaunchFile:
     """A file to write before the start, still with `${secret.NAME}` in it: secrets never enter a LaunchSpec.
@@ -51,7 +56,7 @@ class Port:
     @property
     def connect_host(self) -> str:
         """Where a probe on the same host reaches it."""
-        return {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.bind, self.bind)
+        return connect_host(self.bind)
 
 
 @frozen
