@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import tempfile
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,7 @@ import pytest
 from hypothesis import settings
 
 from hero_livekit_units.definitions.files import shipped_catalog
-from hero_livekit_units.definitions.resolve import binary_of
-from hero_livekit_units.livekit.provision import provision
+from tests.servers import BUILT, built_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,9 +24,6 @@ settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("check", max_examples=200, deadline=None, derandomize=True)
 settings.load_profile("check" if os.environ.get("CI") else "dev")
 
-ROOT = Path(__file__).parent.parent
-BUILT = ("1.9.12", "1.11.0", "1.13.3", "1.13.5")
-
 
 @pytest.fixture(scope="session")
 def catalog() -> Catalog:
@@ -37,26 +32,14 @@ def catalog() -> Catalog:
 
 
 @pytest.fixture(scope="session")
-def built_server(catalog: Catalog) -> Callable[[str], Path]:
-    """From a version to a real livekit-server, found or built; kept between runs."""
-
-    @cache
-    def build(version: str) -> Path:
-        definition = catalog.find("livekit-server", version)
-        return provision(binary_of(definition), definition.unit.version, ROOT / ".cache" / "bin").path
-
-    return build
-
-
-@pytest.fixture(scope="session")
-def livekit_server(built_server: Callable[[str], Path]) -> Path:
+def livekit_server() -> Path:
     """A real livekit-server of the newest release."""
-    return built_server("")
+    return built_server()
 
 
 @pytest.fixture(scope="session")
-def livekit_servers(built_server: Callable[[str], Path]) -> dict[str, Path]:
-    """Real servers by version: every release that `go install` can build from what the module proxy has."""
+def livekit_servers() -> dict[str, Path]:
+    """Real servers by version."""
     return {version: built_server(version) for version in BUILT}
 
 

@@ -22,10 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from hero_livekit_units.definitions.files import shipped_catalog
-from hero_livekit_units.definitions.resolve import binary_of
-from hero_livekit_units.livekit.provision import provision
 from tests.calls.stack import HLU, Stack
+from tests.servers import built_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,11 +93,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE")
     target = parser.parse_args().json
-    definition = shipped_catalog().find("livekit-server")
-    with running(provision(binary_of(definition), definition.unit.version, ROOT / ".cache" / "bin").path) as (
-        stack,
-        peer,
-    ):
+    with running(built_server()) as (stack, peer):
         figures = measure(stack, peer)
     for name, figure in figures.items():
         print(f"{name:<58} {figure['ours']:>10}  {figure['peer']:>10}  {figure['ratio']:>6}  {figure['goal']}")

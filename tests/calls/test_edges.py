@@ -19,7 +19,7 @@ from hero_livekit_units.livekit.settings import read_settings
 from hero_livekit_units.livekit.traits import host_traits
 from hero_livekit_units.model.unit import Basis
 from tests.calls.media import API_KEY, API_SECRET, Server, free_ports
-from tests.conftest import BUILT
+from tests.servers import BUILT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
