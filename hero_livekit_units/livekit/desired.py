@@ -47,7 +47,7 @@ def desired_specs(
         python: the interpreter that runs the parts which belong to this package.
         secrets: by name, None where they are not known; see `resolve`.
     """
-    chosen = {unit: catalog.find(unit, wanted_version(settings, unit)) for unit in wanted_units(settings)}
+    chosen = _chosen(catalog, settings)
     parameters = _parameters(settings, chosen, python)
     slots = {unit: settings.livekit.slot if unit == MEDIA else "" for unit in chosen}
     return tuple(
@@ -73,12 +73,11 @@ def port_numbers(settings: Settings, unit: str) -> dict[str, int]:
 
 def join_url(settings: Settings, catalog: Catalog) -> str:
     """The address that participants connect to."""
-    units = wanted_units(settings)
-    return str(
-        _parameters(settings, {unit: catalog.find(unit, wanted_version(settings, unit)) for unit in units}, "")[
-            "join_url"
-        ]
-    )
+    return str(_parameters(settings, _chosen(catalog, settings), "")["join_url"])
+
+
+def _chosen(catalog: Catalog, settings: Settings) -> dict[str, Definition]:
+    return {unit: catalog.find(unit, wanted_version(settings, unit)) for unit in wanted_units(settings)}
 
 
 def _parameters(settings: Settings, chosen: Mapping[str, Definition], python: str) -> dict[str, Any]:
