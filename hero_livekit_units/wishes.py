@@ -101,7 +101,7 @@ def _read(file: Path) -> str:
 
 def _issues(text: str, file: Path, catalog: Catalog) -> tuple[Issue, ...]:
     try:
-        read_settings(text, str(file), catalog)
+        read_settings(text, str(file), catalog, choosing=True)
     except DefinitionInvalid as error:
         return error.issues
     return ()

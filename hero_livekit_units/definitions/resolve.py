@@ -46,6 +46,7 @@ def resolve(
     config: Mapping[str, Any] = _NOTHING,
     secrets: Mapping[str, Any] | None = None,
     after: tuple[str, ...] = (),
+    blocked: str = "",
     replaces: tuple[Edge, ...] = (),
 ) -> LaunchSpec:
     """Fill in everything that a definition leaves open.
@@ -61,7 +62,8 @@ def resolve(
         secrets: by name. Only a fingerprint of those that its files hold enters the LaunchSpec, so that a running
             process says which of them it has read; None where they are not known.
         after: the instances that must be up before this one.
-        replaces: the edges that lead to this release.
+        blocked: why nobody should run this release here; like `replaces`, the edges that lead to it, no digest sees it.
+        replaces: those edges.
 
     Raises:
         KeyError: a parameter or the slot is missing.
@@ -119,7 +121,7 @@ def resolve(
     known = _fingerprint(files, secrets)
     launch = [spec.release, spec.argv, spec.env, spec.folder, read, known]
     spec = attrs.evolve(spec, launch_digest=digest(launch))
-    return attrs.evolve(spec, digest=digest(spec), replaces=replaces)
+    return attrs.evolve(spec, digest=digest(spec), blocked=blocked, replaces=replaces)
 
 
 def binary_of(definition: Definition) -> BinarySection:

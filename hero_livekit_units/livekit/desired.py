@@ -60,6 +60,7 @@ def desired_specs(
             config=config.render(definition, settings.livekit.config) if unit == MEDIA else {},
             secrets=secrets,
             after=tuple(instance_name(other, slots[other]) for other in definition.depends.after if other in chosen),
+            blocked=catalog.blocked(definition),
             replaces=catalog.edges_to(definition),
         )
         for unit, definition in chosen.items()

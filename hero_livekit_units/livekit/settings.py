@@ -33,19 +33,26 @@ _PATH = re.compile(r"/[^\s\"'\\#]*")
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}")
 
 
-def read_settings(text: str, file: str, catalog: Catalog) -> Settings:
+def read_settings(text: str, file: str, catalog: Catalog, *, choosing: bool = False) -> Settings:
     """Read `media.toml`.
+
+    Args:
+        text: what stands in it.
+        file: its name, for the issues.
+        catalog: all releases.
+        choosing: somebody is about to choose a release, so that a blocked one is a fault. One that was chosen before it
+            was blocked may carry calls, and must be seen: what is to be done with it is the planner's business.
 
     Raises:
         DefinitionInvalid: with all issues.
     """
-    settings = load(text, file, Settings, partial(_faults, catalog))
+    settings = load(text, file, Settings, partial(_faults, catalog, choosing=choosing))
     if isinstance(settings, list):
         raise DefinitionInvalid(settings)
     return settings
 
 
-def _faults(catalog: Catalog, settings: Settings) -> list[Fault]:
+def _faults(catalog: Catalog, settings: Settings, *, choosing: bool) -> list[Fault]:
     found = [
         *_network_faults(settings.network),
         *_turn_faults(settings.turn),
@@ -61,7 +68,7 @@ def _faults(catalog: Catalog, settings: Settings) -> list[Fault]:
         except (CatalogError, PlanRefused) as error:
             found.append(((table, "version"), str(error), error.hint))
             continue
-        if wanted and (reason := catalog.blocked(definition)):
+        if choosing and wanted and (reason := catalog.blocked(definition)):
             found.append(((table, "version"), f"{unit} {wanted} is blocked: {reason}", "choose another version"))
         chosen.append((table, definition, port_numbers(settings, unit)))
     for table, definition, numbers in chosen:

@@ -80,8 +80,8 @@ class LaunchSpec:
 
     digest: of all that a supervisor is told. launch_digest: of the part that needs a restart to take effect; the
     process carries it in its environment, so that the running process itself says which launch it is. after: instances
-    that must be up before it. replaces: the edges of the lineage that lead to this release; no digest
-    sees them, as a running unit does not change when it gets a successor.
+    that must be up before it. blocked: why nobody should run this release here, "" for most. replaces: the edges of the
+    lineage that lead to it. No digest sees these two: a unit that runs does not change when it gets a successor.
     """
 
     unit: str
@@ -98,6 +98,7 @@ class LaunchSpec:
     stop: StopSection
     restart: RestartSection
     after: tuple[str, ...] = ()
+    blocked: str = ""
     replaces: tuple[Edge, ...] = ()
     digest: str = ""
     launch_digest: str = ""

@@ -106,14 +106,23 @@ def _plan_run(group: _Group, seen: InstanceSeen) -> None:
 
 def _plan_start(group: _Group, seen: InstanceSeen) -> None:
     spec = seen.spec
-    if seen.program_missing:
-        group.refuse(
-            spec.instance, f"its program is not there: {seen.program_missing}", "`hlu install` has provided it"
-        )
+    if _refuse_unfit(group, seen):
         return
     _prepare(group, seen)
     effect = "new calls become possible" if spec.carries_calls else "joins become possible"
     group.steps.append(Start(spec.instance, seen.because, effect))
+
+
+def _refuse_unfit(group: _Group, seen: InstanceSeen) -> bool:
+    """Refuse to start what nobody should run, or what is not there."""
+    spec = seen.spec
+    if spec.blocked:
+        what = f"release {spec.release} is blocked: {spec.blocked}"
+        group.refuse(spec.instance, what, "media.toml asks for another version")
+    elif seen.program_missing:
+        what = f"its program is not there: {seen.program_missing}"
+        group.refuse(spec.instance, what, "`hlu install` has provided it")
+    return bool(spec.blocked or seen.program_missing)
 
 
 def _prepare(group: _Group, seen: InstanceSeen) -> None:
@@ -133,6 +142,10 @@ def _plan_healthy(group: _Group, seen: InstanceSeen) -> None:
     if process is not None and process.launch_digest and process.launch_digest != seen.spec.launch_digest:
         _plan_replacement(group, seen, running=process.release)
         return
+    if seen.spec.blocked:
+        group.note(
+            name, f"release {seen.spec.release} is blocked, and runs: {seen.spec.blocked}; choose another version"
+        )
     if not seen.owned:
         # Alive and serving, but the supervisor has lost it. To start "it" now would be a second copy.
         group.note(name, f"left alone: {seen.because}")
@@ -153,10 +166,7 @@ def _plan_replacement(group: _Group, seen: InstanceSeen, *, running: str) -> Non
             f"media.toml asks for a release on the way: `hlu path {spec.unit} {running} {spec.release}` shows it",
         )
         return
-    if seen.program_missing:
-        group.refuse(
-            spec.instance, f"its program is not there: {seen.program_missing}", "`hlu install` has provided it"
-        )
+    if _refuse_unfit(group, seen):
         return
     if not seen.owned:
         group.refuse(spec.instance, f"{what}, but {seen.because}", "the supervisor owns it again")

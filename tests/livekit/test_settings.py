@@ -9,6 +9,7 @@ import pytest
 from hero_livekit_units.definitions.catalog import Catalog
 from hero_livekit_units.definitions.catalog import catalog as make_catalog
 from hero_livekit_units.errors import DefinitionInvalid
+from hero_livekit_units.livekit.desired import desired_specs
 from hero_livekit_units.livekit.settings import read_settings
 from hero_livekit_units.model.settings import LogLevel, Settings, setting_fields, setting_values
 from hero_livekit_units.model.unit import HostTrait
@@ -23,7 +24,7 @@ REDIS = "[redis]\nenabled = true\n"
 def issues(catalog: Catalog, text: str) -> list[str]:
     """What is wrong with a media.toml, as a person reads it; nothing for one that is right."""
     try:
-        read_settings(text, "media.toml", catalog)
+        read_settings(text, "media.toml", catalog, choosing=True)
     except DefinitionInvalid as error:
         return [str(issue) for issue in error.issues]
     return []
@@ -325,6 +326,15 @@ def test_a_release_that_this_kernel_cannot_run(catalog: Catalog) -> None:
     (found,) = issues(there, text)
     assert found.startswith("media.toml:2:1: livekit.version: livekit-server 1.13.3 is blocked: ends at its start on")
     assert issues(there, "") == []
+
+
+def test_a_release_that_was_chosen_before_it_was_blocked(catalog: Catalog) -> None:
+    """It may carry calls, and has to be seen: the file can be read, and the spec says why nobody should run it."""
+    settings = read_settings('[livekit]\nversion = "1.9.10"\n', "media.toml", catalog)
+    media, _ = desired_specs(catalog, settings, home="/srv/media", python="python3")
+    assert media.blocked.startswith("it panics while calls run")
+    chosen = read_settings('[livekit]\nversion = "1.9.11"\n', "media.toml", catalog)
+    assert desired_specs(catalog, chosen, home="/srv/media", python="python3")[0].blocked == ""
 
 
 def test_every_release_is_blocked(catalog: Catalog) -> None:

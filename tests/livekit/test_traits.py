@@ -78,4 +78,4 @@ def test_what_a_trait_rules_out(catalog: Catalog) -> None:
     text = '[livekit]\nversion = "1.13.3"\n[livekit.config]\n'
     read_settings(text, "media.toml", catalog)
     with pytest.raises(Exception, match=r"livekit\.version: livekit-server 1\.13\.3 is blocked: ends at its start"):
-        read_settings(text, "media.toml", there)
+        read_settings(text, "media.toml", there, choosing=True)

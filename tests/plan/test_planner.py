@@ -66,6 +66,21 @@ def words(observed: Observed, goal: Goal = Goal.RUN, *, allow_drop: bool = False
             id="first-time",
         ),
         pytest.param(
+            world(stopped(attrs.evolve(MEDIA, blocked="it panics"))),
+            ["refuse livekit-server@a: release 1.13.5-r1 is blocked: it panics"],
+            id="a-blocked-release-is-not-started",
+        ),
+        pytest.param(
+            world(healthy(attrs.evolve(MEDIA, blocked="it panics"), process=BEFORE)),
+            ["refuse livekit-server@a: release 1.13.5-r1 is blocked: it panics"],
+            id="a-blocked-release-takes-no-place",
+        ),
+        pytest.param(
+            world(healthy(attrs.evolve(MEDIA, blocked="it panics"), people=3)),
+            [],
+            id="a-blocked-release-that-runs-is-left-to-its-calls",
+        ),
+        pytest.param(
             world(healthy(MEDIA, process=BEFORE), healthy(BACKEND)),
             ["restart livekit-server@a"],
             id="the-release-before-and-nobody-there",
