@@ -92,6 +92,33 @@ def test_a_wish_that_cannot_be_carried_out_is_refused(
     assert (file.read_text() if file.exists() else "") == before
 
 
+@pytest.mark.parametrize(
+    ("before", "key", "text", "expected"),
+    [
+        pytest.param(
+            "[livekit]\nversion = '9.9.9'\n", "livekit.config.room.auto_create", "false", False, id="old-fault"
+        ),
+        pytest.param("[livekit]\nversion = '9.9.9'\n", "livekit.config.logging.pion_level", "1", 1, id="as-it-looks"),
+    ],
+)
+def test_a_key_whose_release_is_not_known(before: str, key: str, text: str, expected: object, file: Path) -> None:
+    """Its kind cannot be asked for, so the value is what it looks like, and the old fault is told."""
+    file.parent.mkdir()
+    file.write_text(before)
+    change = set_wish(file, CATALOG, key, text)
+    assert (change.value, type(change.value)) == (expected, type(expected))
+    (left,) = change.left
+    assert "livekit.version: cannot find release '9.9.9'" in left
+
+
+@pytest.mark.parametrize("key", ["network.bind.x", "turn.ttl_s.x", "webhook.urls.a.b", "unknown.a.b"])
+def test_a_key_below_a_value(key: str, file: Path) -> None:
+    """There is no such key, and the file is still not there."""
+    with pytest.raises(SettingRefused, match="cannot set"):
+        set_wish(file, CATALOG, key, "1")
+    assert not file.exists()
+
+
 def test_the_rest_of_the_file_stays(file: Path) -> None:
     """Comments, line ends, mode, and the link that the user keeps."""
     kept = file.parent / "kept.toml"

@@ -53,8 +53,12 @@ def _check_not_older(program: Path, printed: str, least: str) -> None:
         raise RoadClosed(f"{program} is {found[0]}, older than {least}")
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
+def _numbers(version: str) -> list[int]:
+    """The numbers of a version, without zeros at the end: 6.0 is not older than 6.0.0."""
+    numbers = [int(part) for part in version.split(".")]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return numbers
 
 
 def from_named(named: Path, binary: BinarySection, host: Host, *, limits: Limits) -> Provisioned:
