@@ -150,6 +150,12 @@ def test_a_release_and_its_base_are_one_definition(tmp_path: Path) -> None:
             id="elsewhere",
         ),
         pytest.param(
+            'extends = "base-1.toml.bak"',
+            "1.0-r1.toml:1:1: extends: not the name of a base: 'base-1.toml.bak' "
+            '(the name of a file beside this one, such as "base-1.9.toml")',
+            id="more-than-a-name",
+        ),
+        pytest.param(
             "extends = 3",
             "1.0-r1.toml:1:1: extends: not the name of a base: 3 "
             '(the name of a file beside this one, such as "base-1.9.toml")',
