@@ -6,6 +6,7 @@ Going back is an edge like any other, declared and never assumed.
 
 from __future__ import annotations
 
+import heapq
 from typing import TYPE_CHECKING
 
 from hero_livekit_units.errors import (
@@ -79,7 +80,10 @@ class Lineage:
         return tuple(edge for start in self.releases for edge in self._out[start] if edge.end == release)
 
     def path(self, start: str, end: str) -> Path:
-        """The way with the fewest edges; among those, one that does not go forth and back, then the most measured.
+        """The way that passes the fewest releases, so never forth and back where a straight one is declared.
+
+        Among those it is the one with the fewest edges, as each costs the calls of that moment something; then the one
+        with the fewest that were not measured.
 
         A way may begin at a blocked release, as somebody may run it, but neither passes nor reaches one. Ways compose:
         the way to a release on a way is the beginning of that way.
@@ -105,25 +109,26 @@ class Lineage:
         raise NoUpgradePath(self.unit, start, end, reachable)
 
     def _reach(self, start: str, avoid: dict[str, str]) -> dict[str, Edge | None]:
-        """Every release that can be reached, with the edge over which the best way comes to it."""
-        came: dict[str, Edge | None] = {start: None}
-        costs = {start: (0, 0)}  # how many releases lie along the way, how many of its edges were not measured
-        layer = [start]
-        while layer:
-            best: dict[str, tuple[int, int, int, Edge]] = {}
-            for release in layer:
-                for edge in self._out[release]:
-                    if edge.end in came or edge.end in avoid:
-                        continue
-                    along, unmeasured = costs[release]
-                    along += abs(self._rank[edge.end] - self._rank[release])
-                    unmeasured += edge.basis is not Basis.MEASURED
-                    offer = (along, unmeasured, self._rank[release], edge)
-                    if edge.end not in best or offer[:3] < best[edge.end][:3]:
-                        best[edge.end] = offer
-            for release, (along, unmeasured, _, edge) in best.items():
-                came[release], costs[release] = edge, (along, unmeasured)
-            layer = list(best)
+        """Every release that can be reached, with the edge over which the best way comes to it (Dijkstra)."""
+        came: dict[str, Edge | None] = {}
+        # Releases passed, edges, edges that were not measured; then the older predecessor, and which edge it was.
+        offers: list[tuple[int, int, int, int, int]] = [(0, 0, 0, self._rank[start], -1)]
+        edges: list[Edge] = []
+        while offers:
+            passed, steps, unmeasured, _, number = heapq.heappop(offers)
+            via = edges[number] if number >= 0 else None
+            release = via.end if via else start
+            if release in came:
+                continue
+            came[release] = via
+            rank = self._rank[release]
+            for edge in self._out[release]:
+                if edge.end in came or edge.end in avoid:
+                    continue
+                span = abs(self._rank[edge.end] - rank)
+                unproved = edge.basis is not Basis.MEASURED
+                heapq.heappush(offers, (passed + span, steps + 1, unmeasured + unproved, rank, len(edges)))
+                edges.append(edge)
         return came
 
     def _check(self, definitions: Sequence[Definition]) -> None:

@@ -309,6 +309,19 @@ def test_no_way_goes_forth_and_back_for_the_sake_of_a_measurement() -> None:
     assert hops(found.path("1.2-r1", "1.0-r1")) == ["1.2", "1.1", "1.0"]
 
 
+def test_no_way_goes_back_to_save_a_step() -> None:
+    """From 1.1 the leap of 1.0 is out of sight: to go back for it would take calls over an old release for nothing."""
+    found = lineage(
+        release("1.0"),
+        release("1.1", ups=["1.0"], backs=["1.0"]),
+        release("1.2", ups=["1.1"]),
+        release("1.3", ups=["1.2"]),
+        release("1.4", ups=["1.3", "1.0"]),
+    )
+    assert hops(found.path("1.1-r1", "1.4-r1")) == ["1.1", "1.2", "1.3", "1.4"]
+    assert hops(found.path("1.0-r1", "1.4-r1")) == ["1.0", "1.4"]
+
+
 def test_what_changes_on_the_way() -> None:
     """An edge that skips releases has their changes too: upwards as they came, backwards undone in reverse."""
     found = lineage(release("1.0"), release("1.1", ups=["1.0"]), release("1.2", ups=["1.0", "1.1"], backs=["1.0"]))
@@ -390,6 +403,13 @@ def test_the_shipped_ways_of_two_steps_go_straight(catalog: Catalog) -> None:
     found = catalog.lineage(MEDIA)
     assert hops(found.path("1.10.0-r1", "1.11.0-r1")) == ["1.10.0", "1.10.1", "1.11.0"]
     assert hops(found.path("1.10.1-r1", "1.9.12-r1")) == ["1.10.1", "1.10.0", "1.9.12"]
+
+
+def test_the_shipped_ways_skip_what_cannot_be_built(catalog: Catalog) -> None:
+    """1.13.1 comes as an archive only; who builds the media goes past it."""
+    found = catalog.lineage(MEDIA)
+    assert hops(found.path("1.12.0-r1", "1.13.5-r1")) == ["1.12.0", "1.13.3", "1.13.5"]
+    assert hops(found.path("1.13.5-r1", "1.12.0-r1")) == ["1.13.5", "1.13.3", "1.12.0"]
 
 
 def test_the_shipped_way_says_what_changes(catalog: Catalog) -> None:

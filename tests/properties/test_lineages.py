@@ -46,9 +46,9 @@ Cost = tuple[int, int, int]
 
 
 def cost(edge: tuple[str, str], basis: Basis) -> Cost:
-    """One edge, how many releases it spans, whether it was not measured."""
+    """How many releases an edge spans, that it is one, whether it was not measured."""
     one, other = (release_key(end)[0][1] for end in edge)
-    return 1, abs(one - other), int(basis is not Basis.MEASURED)
+    return abs(one - other), 1, int(basis is not Basis.MEASURED)
 
 
 def best(edges: Declared, avoid: set[str], start: str, end: str) -> Cost | None:
