@@ -75,7 +75,7 @@ def site() -> Iterator[ReleaseSite]:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts provisioning in another process; what is left of it at the end is killed."""
+    """Starts provisioning in another process; what is left of it at the end is killed, and what it started."""
     with contextlib.ExitStack() as stack:
 
         def started(address: str, into: Path, search_path: str = "", most_bytes: int = 0) -> subprocess.Popen[str]:
@@ -84,10 +84,19 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
                 [sys.executable, "-c", RUNNER, job], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
             stack.enter_context(process)
-            stack.callback(process.kill)
+            stack.callback(_kill_tree, process)
             return process
 
         yield started
+
+
+def _kill_tree(process: subprocess.Popen[str]) -> None:
+    """Its children as well: a test that failed may leave a go that is deaf to politeness."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+    process.kill()
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
