@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.definitions.files import shipped_catalog
 from hero_livekit_units.ensure import ensure, foresee, known_secrets
-from hero_livekit_units.errors import DefinitionInvalid, Issue, PlanRefused
+from hero_livekit_units.errors import PlanRefused
 from hero_livekit_units.execute.lock import acting_lock
 from hero_livekit_units.livekit import keys
 from hero_livekit_units.livekit.desired import desired_specs, join_url
@@ -28,7 +28,7 @@ from hero_livekit_units.observe.observer import Observer
 from hero_livekit_units.places import Places, find_places
 from hero_livekit_units.registry.hero_proc import HeroProcRegistry
 from hero_livekit_units.secret_report import secret_report
-from hero_livekit_units.wishes import set_wish, unset_wish
+from hero_livekit_units.wishes import read_wishes, set_wish, unset_wish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,13 +85,8 @@ class Media:
             DefinitionInvalid: it has faults, each with its place.
         """
         path = self.places.settings_file
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return Settings()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DefinitionInvalid([Issue(str(path), 0, 0, "", f"cannot be read: {error}")]) from error
-        return read_settings(text, str(path), self.catalog)
+        text = read_wishes(path)
+        return read_settings(text, str(path), self.catalog) if text else Settings()
 
     def set(self, key: str, value: str) -> Change:
         """Set a key of media.toml, such as `livekit.version`; `value` is text as on a command line. See `set_wish`."""

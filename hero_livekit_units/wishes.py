@@ -58,7 +58,7 @@ def set_wish(file: Path, catalog: Catalog, key: str, text: str) -> Change:
         StepFailed: it cannot be written; it is as it was.
     """
     path = key_path(key)
-    old_text = _read(file)
+    old_text = read_wishes(file)
     value = text_value(text, _kind(path, old_text, file, catalog))
     return _change(file, catalog, path, value, lambda old: set_key(old, path, value))
 
@@ -77,7 +77,7 @@ def unset_wish(file: Path, catalog: Catalog, key: str) -> Change:
 def _change(file: Path, catalog: Catalog, path: tuple[str, ...], value: Any, edit: Callable[[str], str]) -> Change:
     # Two at once must not undo each other; a link that the user keeps stays a link.
     with acting_lock(file.parent, timeout_s=_LOCK_WAIT_S, name=".media.toml.lock"):
-        old = _read(file)
+        old = read_wishes(file)
         new = edit(old)
         before = {(issue.path, issue.text) for issue in _issues(old, file, catalog)}
         after = _issues(new, file, catalog)
@@ -90,7 +90,12 @@ def _change(file: Path, catalog: Catalog, path: tuple[str, ...], value: Any, edi
     return Change(str(file), dotted(path), value, new != old, tuple(str(issue) for issue in after))
 
 
-def _read(file: Path) -> str:
+def read_wishes(file: Path) -> str:
+    """The text of a media.toml as it is, "" where there is none.
+
+    Raises:
+        DefinitionInvalid: it cannot be read.
+    """
     try:
         return file.read_bytes().decode("utf-8")  # not read_text, which would turn CRLF into LF
     except FileNotFoundError:

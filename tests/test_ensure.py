@@ -16,7 +16,7 @@ from hero_livekit_units.ensure import ensure
 from hero_livekit_units.errors import RegistryError, StepFailed, StepTimedOut
 from hero_livekit_units.execute.lock import acting_lock
 from hero_livekit_units.livekit.desired import desired_specs
-from hero_livekit_units.livekit.keys import read_secrets
+from hero_livekit_units.livekit.keys import read_all
 from hero_livekit_units.model.observed import EntryState, InstanceSeen, Verdict
 from hero_livekit_units.model.plain import plain
 from hero_livekit_units.model.plan import Goal
@@ -65,7 +65,7 @@ class Host:
     @property
     def specs(self) -> tuple[LaunchSpec, ...]:
         """The desired state as it is now."""
-        return self.desired(read_secrets(self.registry))
+        return self.desired(read_all(self.registry).values)
 
     def ensure(
         self,
@@ -97,7 +97,7 @@ class Host:
 
     def converged(self) -> bool:
         """Whether all is as wanted: processes, entries and files."""
-        secrets = read_secrets(self.registry)
+        secrets = read_all(self.registry).values
         wanted = {spec.instance: spec.launch_digest for spec in self.specs}
         entries = {spec.instance: spec.digest for spec in self.specs}
         return (
@@ -151,7 +151,7 @@ def test_configure_starts_nothing(host: Host) -> None:
     """Files and entries only; a run afterwards has only to start."""
     host.ensure(Goal.CONFIGURE)
     assert host.runs() == {}
-    assert [files_that_differ(spec, read_secrets(host.registry)) for spec in host.specs] == [(), ()]
+    assert [files_that_differ(spec, read_all(host.registry).values) for spec in host.specs] == [(), ()]
     host.registry.acted.clear()
     host.ensure()
     assert host.registry.acted == [f"start {MEDIA}", f"start {BACKEND}", "record"]

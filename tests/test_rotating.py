@@ -301,7 +301,7 @@ def check_the_end(host: Host, what: Rotated) -> None:
     assert host.backend()["LIVEKIT_API_SECRET"] == host.runtime()["api_secret"] == stored["api_secret"]
     assert host.backend()["BACKEND_SECRET"] == host.runtime()["backend_secret"] == stored["backend_secret"]
     assert not any(old[name] in host.everything() for name in rotated)
-    wanted = {spec.instance: spec.launch_digest for spec in host.desired(secrets=keys.read_secrets(host.registry))}
+    wanted = {spec.instance: spec.launch_digest for spec in host.desired(secrets=keys.read_all(host.registry).values)}
     assert {name: spec.launch_digest for name, spec in host.registry.running.items()} == wanted
     assert not host.ensure().changed
 

@@ -11,17 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from hero_livekit_units.definitions.template import names
+from hero_livekit_units.definitions.template import OPEN, SECRET, names
 from hero_livekit_units.model.unit import FileFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hero_livekit_units.model.launch import LaunchFile
-
-_SECRET = "secret."  # noqa: S105  the beginning of a name
-_ALONE = re.compile(r"\$\{secret\.([^}]*)\}")
-_PIECES = re.compile(r"\$(?:\$|\{([^}]*)\})")
 
 
 @frozen
@@ -39,7 +35,7 @@ class Held:
 def secret_names(file: LaunchFile) -> tuple[str, ...]:
     """The names of the secrets that a file is to hold, sorted."""
     found = names([file.template, file.values])
-    return tuple(sorted({name.removeprefix(_SECRET) for name in found if name.startswith(_SECRET)}))
+    return tuple(sorted({name.removeprefix(SECRET) for name in found if name.startswith(SECRET)}))
 
 
 def secrets_in(file: LaunchFile, text: str) -> dict[str, Any]:
@@ -70,18 +66,18 @@ def _data(form: FileFormat, text: str) -> Any:
 def _in_lines(template: str, text: str) -> Iterator[tuple[str, str]]:
     lines = text.splitlines()
     for wanted in template.splitlines():
-        open_names = [name for name in names(wanted) if name.startswith(_SECRET)]
+        open_names = [name for name in names(wanted) if name.startswith(SECRET)]
         if not open_names:
             continue
         pattern = _pattern(wanted)
         for found in filter(None, map(pattern.fullmatch, lines)):
-            yield from zip((name.removeprefix(_SECRET) for name in open_names), found.groups(), strict=True)
+            yield from zip((name.removeprefix(SECRET) for name in open_names), found.groups(), strict=True)
 
 
 def _pattern(line: str) -> re.Pattern[str]:
     """A line of a template as what matches it, with a group for each secret."""
     pieces, at = [], 0
-    for found in _PIECES.finditer(line):
+    for found in OPEN.finditer(line):
         pieces += [re.escape(line[at : found.start()]), "(.*)" if found[1] else re.escape("$")]
         at = found.end()
     return re.compile("".join([*pieces, re.escape(line[at:])]))
@@ -89,9 +85,9 @@ def _pattern(line: str) -> re.Pattern[str]:
 
 def _in_data(wanted: Any, found: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(wanted, str):
-        alone = _ALONE.fullmatch(wanted)
-        if alone and found is not None:
-            yield alone[1], found
+        alone = OPEN.fullmatch(wanted)
+        if alone and alone[1] and alone[1].startswith(SECRET) and found is not None:
+            yield alone[1].removeprefix(SECRET), found
     elif isinstance(wanted, dict) and isinstance(found, dict):
         for key, value in wanted.items():
             yield from _in_data(value, found.get(key))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from hero_livekit_units.definitions.digest import digest, meaning
+from hero_livekit_units.definitions.extract import secret_names
 from hero_livekit_units.definitions.render import nested
-from hero_livekit_units.definitions.template import fill, fill_but_secrets, fill_data, literal, names
+from hero_livekit_units.definitions.template import SECRET, fill, fill_but_secrets, fill_data, literal
 from hero_livekit_units.model.launch import LaunchFile, LaunchSpec, Port, Probe
 from hero_livekit_units.model.unit import FileFormat, FilePlace
 
@@ -161,7 +162,7 @@ def _file(
 
 
 def _fingerprint(files: tuple[LaunchFile, ...], secrets: Mapping[str, Any] | None) -> str:
-    wanted = {name for file in files if file.read_at_start for name in names([file.template, file.values])}
+    wanted = {name for file in files if file.read_at_start for name in secret_names(file)}
     if secrets is None or not wanted:
         return ""
-    return digest({name: secrets.get(name.removeprefix("secret.")) for name in wanted})
+    return digest({f"{SECRET}{name}": secrets.get(name) for name in wanted})

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_OPEN = re.compile(r"\$(?:\$|\{([^}]*)\})")
-_SECRET = "secret."  # noqa: S105  the beginning of a name
+# A dollar sign that stands for itself, or an open name, the first group.
+OPEN = re.compile(r"\$(?:\$|\{([^}]*)\})")
+SECRET = "secret."  # noqa: S105  the beginning of a name
 
 
 def names(value: Any) -> list[str]:
     """The names that a text, or data with texts in it, leaves open, in order of appearance."""
     if isinstance(value, str):
-        return [found[1] for found in _OPEN.finditer(value) if found[1] is not None]
+        return [found[1] for found in OPEN.finditer(value) if found[1] is not None]
     if isinstance(value, dict):
         return [name for pair in value.items() for item in pair for name in names(item)]
     if isinstance(value, list | tuple):
@@ -54,10 +55,10 @@ def fill_data(value: Any, parameters: Mapping[str, Any]) -> Any:
         KeyError: a name is not among the parameters.
     """
     if isinstance(value, str):
-        alone = _OPEN.fullmatch(value)
-        if alone and alone[1] is not None and not alone[1].startswith(_SECRET):
+        alone = OPEN.fullmatch(value)
+        if alone and alone[1] is not None and not alone[1].startswith(SECRET):
             return literal(parameters[alone[1]])
-        unset = any(not name.startswith(_SECRET) and parameters[name] is None for name in names(value))
+        unset = any(not name.startswith(SECRET) and parameters[name] is None for name in names(value))
         return None if unset else fill_but_secrets(value, parameters)
     if isinstance(value, dict):
         return _without_none({fill_data(key, parameters): fill_data(item, parameters) for key, item in value.items()})
@@ -77,10 +78,10 @@ def fill_secrets(value: Any, secrets: Mapping[str, Any]) -> Any:
         KeyError: a secret is not among them.
     """
     if isinstance(value, str):
-        wanted = {name: secrets[name.removeprefix(_SECRET)] for name in names(value)}
+        wanted = {name: secrets[name.removeprefix(SECRET)] for name in names(value)}
         if None in wanted.values():
             return None
-        alone = _OPEN.fullmatch(value)
+        alone = OPEN.fullmatch(value)
         if alone and alone[1] is not None:
             return wanted[alone[1]]
         return _fill(value, lambda name: _as_text(name, wanted[name]), dollar="$")
@@ -109,7 +110,7 @@ def _without_none(table: dict[Any, Any]) -> dict[Any, Any] | None:
 
 
 def _kept_open(name: str, parameters: Mapping[str, Any]) -> str:
-    return f"${{{name}}}" if name.startswith(_SECRET) else str(literal(_as_text(name, parameters[name])))
+    return f"${{{name}}}" if name.startswith(SECRET) else str(literal(_as_text(name, parameters[name])))
 
 
 def _as_text(name: str, value: Any) -> str:
@@ -121,4 +122,4 @@ def _as_text(name: str, value: Any) -> str:
 
 
 def _fill(text: str, value: Callable[[str], str], dollar: str) -> str:
-    return _OPEN.sub(lambda found: dollar if found[1] is None else value(found[1]), text)
+    return OPEN.sub(lambda found: dollar if found[1] is None else value(found[1]), text)

@@ -29,17 +29,8 @@ GIVEN = ("redis_password",)  # by the user, never made
 _ALL = (rotations.RECORD, *NAMES, *GIVEN)
 
 
-def read_secrets(registry: Registry) -> dict[str, Any]:
-    """The secrets of the group as definitions know them, by name, so far as they exist.
-
-    Raises:
-        RegistryError: the supervisor, which keeps them, cannot be asked.
-    """
-    return read_all(registry).values
-
-
 def read_all(registry: Registry) -> Secrets:
-    """As `read_secrets`, with the rotation that lasts.
+    """The secrets of the group, so far as they exist, with the rotation that lasts.
 
     Raises:
         RegistryError: the supervisor cannot be asked, or holds a rotation that cannot be understood.
@@ -48,16 +39,18 @@ def read_all(registry: Registry) -> Secrets:
 
 
 def ensure_secrets(registry: Registry) -> dict[str, Any]:
-    """As `read_secrets`; those that do not exist yet are made. Call it under the acting lock.
+    """The secrets of the group as definitions know them, by name. Call it under the acting lock.
+
+    Those that do not exist yet are made.
 
     Raises:
-        RegistryError: the supervisor, which keeps them, cannot be asked.
+        RegistryError: as `ensure_all`.
     """
     return ensure_all(registry).values
 
 
 def ensure_all(registry: Registry) -> Secrets:
-    """As `ensure_secrets`, with the rotation that lasts.
+    """As `read_all`; those that do not exist yet are made. Call it under the acting lock.
 
     Raises:
         RegistryError: the supervisor cannot be asked, or holds a rotation that cannot be understood.

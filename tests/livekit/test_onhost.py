@@ -110,8 +110,7 @@ def test_an_older_one_first_on_the_search_path_is_passed_over(tmp_path: Path) ->
 def test_the_real_one(unit: str, name: str, tmp_path: Path) -> None:
     """What the system's package really prints is understood."""
     path = shutil.which(name, path="/usr/local/sbin:/usr/sbin:/usr/bin")
-    if path is None:
-        pytest.skip(f"{name} is not installed")
+    assert path, f"{name} is not installed, see tests/run"
     binary = binary_of(shipped_catalog().find(unit))
     found = provision(binary, binary.version_at_least, tmp_path / "bin", named=Path(path))
     assert found.path == Path(path)
