@@ -18,7 +18,7 @@ import pytest
 from hero_livekit_units.calls.call import SETTLE_S, Call
 from hero_livekit_units.calls.verdict import judge
 from hero_livekit_units.registry.wire import CONTEXT
-from tests.calls.stack import HLU, Stack
+from tests.calls.stack import HLU, MEDIA, Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.servers, pytest.mark.calls]
 
 BASELINE_S = 2.5
-MEDIA = "livekit-server@a"
 
 
 class RotatingStack(Stack):
@@ -48,11 +47,6 @@ class RotatingStack(Stack):
     def rotation(self) -> Any:
         """As `hlu secret status` has it."""
         return self.media.secret_status()["rotation"]
-
-    def people(self) -> int | None:
-        """Who is in a call, by the server's own count."""
-        calls = self.media.status().instance(MEDIA).calls
-        return calls.people if calls else None
 
     def wait_until_due(self) -> None:
         """Wait until the overlap is over, by the clock on the wall."""
@@ -122,7 +116,7 @@ def test_a_rotation_under_calls(stack: RotatingStack) -> None:
     assert stack.identities() == before
     assert judge(reports).calls_dropped == 0
     assert [(report.disconnects, report.reconnects) for report in reports] == [(0, 0), (0, 0)]
-    stack.until("everybody is seen to have left", lambda: stack.people() == 0)
+    stack.until_empty()
 
     # Nobody is there any more: up to the overlap in one go. One token was handed out before.
     old_seat = stack.seat("old", "second")
@@ -154,7 +148,7 @@ def test_a_rotation_under_calls(stack: RotatingStack) -> None:
     assert judge(reports).calls_dropped == 0
     assert [(report.disconnects, report.reconnects) for report in reports] == [(0, 1), (0, 1)]
     assert stack.lets_in(old_key, old_secret) == 200
-    stack.until("everybody is seen to have left", lambda: stack.people() == 0)
+    stack.until_empty()
 
     assert stack.media.ensure().converged
     assert stack.rotation() is None
