@@ -6,117 +6,136 @@ another plan. Nothing here begins a rotation.
 
 from __future__ import annotations
 
+import json
+import os
 import time
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from attrs import define, field, frozen
 
-from hero_livekit_units.errors import RegistryError, RegistryProtocolError
+from hero_livekit_units.errors import PlanStale, RegistryError, RegistryProtocolError, UnitsError
 from hero_livekit_units.execute.executor import Executor, Progress, Silent
 from hero_livekit_units.execute.lock import acting_lock
 from hero_livekit_units.livekit.keys import ensure_all, read_all, turn_rotation
-from hero_livekit_units.livekit.rotation import Rotation, Secrets, effective, following, rotation_note
-from hero_livekit_units.model.observed import Verdict
-from hero_livekit_units.model.plan import Goal, Plan
-from hero_livekit_units.model.receipt import InstanceState, Receipt, StepDone
-from hero_livekit_units.plan.planner import plan
+from hero_livekit_units.livekit.rotation import End, Rotation, Secrets, effective, following, rotation_note
+from hero_livekit_units.model.desired import Desired
+from hero_livekit_units.model.observed import Observed, Verdict
+from hero_livekit_units.model.plain import plain
+from hero_livekit_units.model.plan import Allowed, Goal, Plan
+from hero_livekit_units.model.receipt import Receipt, StepDone
+from hero_livekit_units.observe.observer import Observer
+from hero_livekit_units.plan.planner import plan, states
+from hero_livekit_units.registry.port import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
-    from hero_livekit_units.livekit.rotation import End
-    from hero_livekit_units.model.launch import LaunchSpec
-    from hero_livekit_units.model.observed import Observed
-    from hero_livekit_units.observe.observer import Observer
-    from hero_livekit_units.registry.port import Registry
+    from hero_livekit_units.model.plan import Wait
+
+HISTORY = "hero_livekit.ensure"  # the source of receipts in the supervisor's log
 
 _ROUNDS = 5  # each round does all that its plan says; a world that still differs then is changed by somebody else
 _TURNS = 4  # of a rotation, beginning to end; more come from a supervisor that does not keep what it is told
 _LOCK_WAIT_S = 60.0
+_LONGEST_WAIT_S = 15.0  # that is waited for here; what takes longer is a matter of another call
 
 
-def ensure(
-    desired: Callable[[Mapping[str, Any] | None], Sequence[LaunchSpec]],
-    *,
-    registry: Registry,
-    observer: Observer,
-    home: Path,
-    goal: Goal = Goal.RUN,
-    allow_drop: bool = False,
-    token_ttl_s: float = 0.0,
-    clock: Callable[[], float] = time.time,
-    progress: Progress | None = None,
-) -> Receipt:
-    """Bring the instances to the goal, or say why not; with RUN, also go on with a rotation of secrets that is due.
+@frozen
+class Clock:
+    """The time: `now_s` seconds since the epoch, `monotonic_s` seconds that only go forward, `sleep` lets some pass."""
+
+    now_s: Callable[[], float] = time.time
+    monotonic_s: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+@frozen
+class Wish:
+    """What a caller of `ensure` wants.
+
+    desired: what should run, given the secrets, or None where those are not known. goal: what is wanted of it. allowed:
+    what the user accepts by name for people in calls. token_ttl_s: how long the tokens that are made now are good for;
+    a rotation lasts at least as long.
+    """
+
+    desired: Callable[[Mapping[str, Any] | None], Desired]
+    goal: Goal = Goal.RUN
+    allowed: frozenset[Allowed] = frozenset()
+    token_ttl_s: float = 0.0
+
+
+@frozen
+class World:
+    """Where a caller acts: the supervisor, who looks, the folder with the group's files, the time."""
+
+    registry: Registry
+    observer: Observer
+    home: Path
+    clock: Clock = Clock()
+
+    def lock(self) -> AbstractContextManager[None]:
+        """The acting lock of this media group."""
+        return acting_lock(self.home, timeout_s=_LOCK_WAIT_S)
+
+
+def ensure(wish: Wish, world: World, progress: Progress | None = None) -> Receipt:
+    """Bring the group to the goal, or say why not; with RUN, also go on with a rotation of secrets that is due.
 
     The first look takes no lock and writes nothing: when nothing has to change, that is all that happens.
 
     Args:
-        desired: the instances that should run, given the secrets, or None where those are not known.
-        registry: the supervisor.
-        observer: looks at the world.
-        home: where the files of the group lie.
-        goal: what is wanted.
-        allow_drop: people in calls may be cut off (counts for STOP only).
-        token_ttl_s: how long the tokens that are made now are good for; a rotation lasts at least as long.
-        clock: seconds since the epoch.
+        wish: what is wanted.
+        world: where.
         progress: hears each step while it happens.
 
     Raises:
-        StepFailed, StepTimedOut, RegistryError: a step did not reach its end; calling again goes on from there.
+        StepFailed, StepTimedOut, RegistryError: a step did not reach its end; calling again goes on from there. What
+            was done before is in the history.
     """
-    began = time.monotonic()
-    secrets = known_secrets(registry, goal)
-    first = observer.observe(desired(_values(secrets)), secrets=_values(secrets))
-    wanted = plan(first, goal, allow_drop=allow_drop)
-    done: list[StepDone] = []
-    last, looks, turns = first, 1, 0
-    turn = _turn(secrets, wanted, token_ttl_s, clock)
-    if (turn or not wanted.converged) and first.supervisor.verdict is Verdict.HEALTHY:
-        executor = Executor(registry, observer.observe, progress or Silent())
-        with acting_lock(home, timeout_s=_LOCK_WAIT_S):
-            rounds = 0
-            while rounds < _ROUNDS:
-                rounds, looks = rounds + 1, looks + 1
-                # Whoever held the lock before us may have done it all, and a unit that was in between two states when
-                # we looked may be in one now.
-                secrets = None if goal is Goal.STOP else ensure_all(registry)
-                specs = {spec.instance: spec for spec in desired(_values(secrets))}
-                last = observer.observe(list(specs.values()), secrets=_values(secrets))
-                wanted = plan(last, goal, allow_drop=allow_drop)
-                turn = _turn(secrets, wanted, token_ttl_s, clock)
-                if secrets and secrets.rotation and turn and turns < _TURNS:
-                    turn_rotation(registry, secrets.rotation, turn)
-                    rounds, turns = 0, turns + 1  # what it brings about has its own rounds
-                elif not wanted.steps:
-                    break
-                done += [executor.do(step, specs[step.instance]) for step in wanted.steps]
-    receipt = _receipt(_noted(wanted, secrets), done, turns, first, last, looks, (time.monotonic() - began) * 1000)
+    look = _look(wish, world)
+    log = _Log(world.clock.monotonic_s(), wish.goal, look.observed)
+    if (look.turn or not look.plan.converged) and look.observed.supervisor.verdict is Verdict.HEALTHY:
+        with _recorded(log, world):
+            look = _act(wish, world, log, progress or Silent())
+    receipt = log.receipt(look, world.clock)
     if receipt.changed:
-        _record(registry, receipt)
+        _record(world.registry, receipt)
     return receipt
 
 
-def foresee(
-    desired: Callable[[Mapping[str, Any] | None], Sequence[LaunchSpec]],
-    *,
-    registry: Registry,
-    observer: Observer,
-    goal: Goal = Goal.RUN,
-    allow_drop: bool = False,
-    token_ttl_s: float = 0.0,
-    clock: Callable[[], float] = time.time,
-) -> Plan:
-    """What `ensure` would do first. Changes nothing; the arguments are those of `ensure`."""
-    secrets = ahead = known_secrets(registry, goal)
+def execute(found: Plan, wish: Wish, world: World, progress: Progress | None = None) -> Receipt:
+    """Do a plan that was made earlier, exactly as it says.
+
+    Raises:
+        PlanStale: the world, or what is wanted, is another by now. What was done before that step is in the history.
+        StepFailed, StepTimedOut, RegistryError: as `ensure`.
+    """
+    log = _Log(world.clock.monotonic_s(), found.goal, None)
+    with _recorded(log, world):
+        with world.lock():
+            secrets = None if found.goal is Goal.STOP else ensure_all(world.registry)
+            desired = wish.desired(_values(secrets))
+            log.first = world.observer.observe(desired.specs, secrets=_values(secrets))
+            log.do(found, desired, _executor(world, progress or Silent()))
+        look = _look(attrs.evolve(wish, goal=found.goal), world)
+    receipt = log.receipt(look, world.clock)
+    _record(world.registry, receipt)
+    return receipt
+
+
+def foresee(wish: Wish, world: World) -> Plan:
+    """What `ensure` would do first. Changes nothing."""
+    secrets = ahead = known_secrets(world.registry, wish.goal)
     while True:
-        observed = observer.observe(desired(_values(ahead)), secrets=_values(ahead))
-        wanted = plan(observed, goal, allow_drop=allow_drop)
-        turn = _turn(ahead, wanted, token_ttl_s, clock)
-        if ahead is None or not isinstance(turn, Rotation):
-            return _noted(wanted, secrets)
-        ahead = Secrets(effective(ahead.values, turn), turn)
+        look = _look_with(ahead, wish, world)
+        if ahead is None or not isinstance(look.turn, Rotation):
+            return _noted(look.plan, secrets)
+        ahead = Secrets(effective(ahead.values, look.turn), look.turn)
 
 
 def known_secrets(registry: Registry, goal: Goal) -> Secrets | None:
@@ -131,6 +150,109 @@ def known_secrets(registry: Registry, goal: Goal) -> Secrets | None:
         raise
     except RegistryError:
         return None
+
+
+@contextmanager
+def _recorded(log: _Log, world: World) -> Iterator[None]:
+    """What was done before something failed, or before Ctrl-C, belongs in the history too."""
+    try:
+        yield
+    except (UnitsError, KeyboardInterrupt) as error:
+        log.failed = str(error) or f"interrupted at {log.at or 'the beginning'}"
+        if log.done or log.turns:
+            _record(world.registry, log.receipt(None, world.clock))
+        raise
+
+
+def _record(registry: Registry, receipt: Receipt) -> None:
+    try:
+        registry.record(HISTORY, json.dumps(plain(receipt)))
+    except RegistryError:
+        # The history is a convenience: what was done is done, and the caller holds the receipt.
+        return
+
+
+@frozen
+class _Look:
+    """One look at the world, and what follows from it."""
+
+    secrets: Secrets | None
+    desired: Desired
+    observed: Observed
+    plan: Plan
+    turn: Rotation | End | None
+
+
+def _look(wish: Wish, world: World) -> _Look:
+    return _look_with(known_secrets(world.registry, wish.goal), wish, world)
+
+
+def _look_with(secrets: Secrets | None, wish: Wish, world: World) -> _Look:
+    desired = wish.desired(_values(secrets))
+    observed = world.observer.observe(desired.specs, secrets=_values(secrets))
+    found = plan(observed, desired, wish.goal, allowed=wish.allowed)
+    return _Look(secrets, desired, observed, found, _turn(secrets, found, wish.token_ttl_s, world.clock.now_s))
+
+
+def _act(wish: Wish, world: World, log: _Log, progress: Progress) -> _Look:
+    executor = _executor(world, progress)
+    began_s, rounds = world.clock.now_s(), 0
+    with world.lock():
+        while True:
+            log.looks += 1
+            # Whoever held the lock before us may have done it all, and a unit that was in between two states when we
+            # looked may be in one now.
+            look = _look_with(None if wish.goal is Goal.STOP else ensure_all(world.registry), wish, world)
+            if log.looks == 2:
+                log.done_by = _done_meanwhile(world, look.desired, began_s)
+            if look.secrets and look.secrets.rotation and look.turn and log.turns < _TURNS:
+                turn_rotation(world.registry, look.secrets.rotation, look.turn)
+                rounds, log.turns = 0, log.turns + 1  # what it brings about has its own rounds
+                continue
+            wait = _short(look.plan)
+            if rounds == _ROUNDS or not (look.plan.waves or wait):
+                return look
+            rounds += 1
+            if wait is not None:
+                progress.waiting(wait.instance, wait.because)
+                world.clock.sleep(wait.seconds or 0.0)
+                continue
+            try:
+                log.do(look.plan, look.desired, executor)
+            except PlanStale as stale:
+                progress.waiting(log.at, f"planned anew, as {stale.changes[0]}")
+
+
+def _done_meanwhile(world: World, desired: Desired, since_s: float) -> str:
+    """The receipt of whoever acted while this call waited for its turn, "" for nobody.
+
+    Raises:
+        PlanStale: it brought an instance to another state than this call wants. To undo that at once would be a fight.
+    """
+    for line in world.registry.history(HISTORY, 1):
+        if line.at_s < since_s:
+            continue
+        receipt = json.loads(line.text)
+        for done in receipt["done"]:
+            step = done["step"]
+            if desired.spec(step["instance"], step["digest"]) is None:
+                what = f"{receipt['by']} did {step['action']} {step['instance']} by another definition meanwhile"
+                raise PlanStale("ensure", [f"{what} (receipt {receipt['id']})"])
+        return str(receipt["id"])
+    return ""
+
+
+def _short(found: Plan) -> Wait | None:
+    """What is waited for, where that is all that is left and it is soon over."""
+    seconds = [wait.seconds for wait in found.waits if wait.seconds is not None and wait.seconds <= _LONGEST_WAIT_S]
+    if not seconds or found.waves:
+        return None
+    return max((wait for wait in found.waits if wait.seconds in seconds), key=lambda wait: wait.seconds or 0.0)
+
+
+def _executor(world: World, progress: Progress) -> Executor:
+    clock = world.clock
+    return Executor(world.registry, world.observer.observe, progress, clock=clock.monotonic_s, sleep=clock.sleep)
 
 
 def _values(secrets: Secrets | None) -> dict[str, Any] | None:
@@ -152,42 +274,49 @@ def _noted(wanted: Plan, secrets: Secrets | None) -> Plan:
     return attrs.evolve(wanted, notes=(*wanted.notes, rotation_note(secrets.rotation)))
 
 
-def _receipt(
-    wanted: Plan, done: Sequence[StepDone], turns: int, first: Observed, last: Observed, looks: int, took_ms: float
-) -> Receipt:
-    return Receipt(
-        converged=wanted.converged,
-        changed=bool(done or turns),
-        done=tuple(done),
-        refusals=wanted.refusals,
-        notes=wanted.notes,
-        before=_states(first),
-        after=_states(last),
-        looks=looks,
-        took_ms=took_ms,
-    )
+@define
+class _Log:
+    """What was done so far."""
 
+    began_s: float
+    goal: Goal
+    first: Observed | None
+    done: list[StepDone] = field(factory=list)
+    turns: int = 0
+    looks: int = 1
+    done_by: str = ""
+    at: str = ""
+    failed: str = ""
 
-def _states(observed: Observed) -> tuple[InstanceState, ...]:
-    return tuple(
-        InstanceState(
-            instance=seen.spec.instance,
-            verdict=seen.verdict,
-            release=seen.process.release if seen.process else "",
-            process=seen.process.id if seen.process else None,
-            people=seen.calls.people if seen.calls else None,
+    def do(self, found: Plan, desired: Desired, executor: Executor) -> None:
+        """Do the steps of a plan, and note each one that reached its end."""
+        for step in found.steps:
+            self.at = step.instance
+            spec = desired.spec(step.instance, step.digest)
+            if spec is None:
+                raise PlanStale(f"{step.action} {step.instance}", ["it should run in another way by now"])
+            self.done.append(executor.do(step, spec))
+
+    def receipt(self, look: _Look | None, clock: Clock) -> Receipt:
+        now_s, pid = clock.now_s(), os.getpid()
+        found = _noted(look.plan, look.secrets) if look else None
+        first = states(self.first) if self.first else ()
+        return Receipt(
+            id=f"{int(now_s * 1000)}-{pid}",
+            by=f"pid {pid} of user {os.geteuid()}",
+            at_s=now_s,
+            goal=self.goal,
+            converged=found.converged if found else False,
+            changed=bool(self.done or self.turns),
+            failed=self.failed,
+            done_by=self.done_by,
+            done=tuple(self.done),
+            choices=found.choices if found else (),
+            refusals=found.refusals if found else (),
+            waits=found.waits if found else (),
+            notes=found.notes if found else (),
+            before=first,
+            after=states(look.observed) if look else first,
+            looks=self.looks,
+            took_ms=(clock.monotonic_s() - self.began_s) * 1000,
         )
-        for seen in observed.instances
-    )
-
-
-def _record(registry: Registry, receipt: Receipt) -> None:
-    import json  # noqa: PLC0415  a no-op ensure records nothing
-
-    from hero_livekit_units.model.plain import plain  # noqa: PLC0415
-
-    try:
-        registry.record("hero_livekit.ensure", json.dumps(plain(receipt)))
-    except RegistryError:
-        # The history is a convenience: what was done is done, and the caller holds the receipt.
-        return

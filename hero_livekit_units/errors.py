@@ -22,7 +22,9 @@ its `hint`. Errors of the libraries underneath never leave the package: they are
     │  ├─ RegistryProtocolError     garbage, wrong id, short answer
     │  └─ RegistryRefused           .code .data
     │     └─ EntryNotFound
+    ├─ PlanInvalid                  a text that is no plan of this version
     ├─ StepFailed                   .step
+    │  ├─ PlanStale                 .changes      the world is another than the plan was made for (retryable)
     │  └─ StepTimedOut
     └─ DaemonError
        ├─ SocketBusy                .pid
@@ -262,6 +264,20 @@ class StepFailed(UnitsError):
     def __init__(self, step: str, cause: str, *, hint: str = "") -> None:
         super().__init__(f"cannot {step}: {cause}", hint=hint)
         self.step = step
+
+
+class PlanStale(StepFailed):
+    """The world is another than the one that the plan was made for; `changes` says what. The step was not done."""
+
+    retryable = True
+
+    def __init__(self, step: str, changes: Sequence[str]) -> None:
+        super().__init__(step, "; ".join(changes), hint="plan again; what was done stays done")
+        self.changes = tuple(changes)
+
+
+class PlanInvalid(UnitsError):
+    """A text is not a plan, or one of another version of the package."""
 
 
 class StepTimedOut(StepFailed):

@@ -12,31 +12,34 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from hero_livekit_units.definitions.files import shipped_catalog
-from hero_livekit_units.ensure import ensure, foresee, known_secrets
+from hero_livekit_units.ensure import Wish, World, ensure, execute, foresee, known_secrets
 from hero_livekit_units.errors import PlanRefused
 from hero_livekit_units.execute.lock import acting_lock
 from hero_livekit_units.livekit import keys
-from hero_livekit_units.livekit.desired import desired_specs, join_url
+from hero_livekit_units.livekit.desired import desired_state, join_url
 from hero_livekit_units.livekit.rotation import Rotated
 from hero_livekit_units.livekit.settings import read_settings
 from hero_livekit_units.livekit.traits import host_traits
-from hero_livekit_units.model.plan import Goal, Plan
+from hero_livekit_units.model.plan import Allowed, Goal, Plan
 from hero_livekit_units.model.settings import Settings
 from hero_livekit_units.observe.held import held_secrets
 from hero_livekit_units.observe.observer import Observer
 from hero_livekit_units.places import Places, find_places
+from hero_livekit_units.plan.slots import in_use
 from hero_livekit_units.registry.hero_proc import HeroProcRegistry
 from hero_livekit_units.secret_report import secret_report
 from hero_livekit_units.wishes import read_wishes, set_wish, unset_wish
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from hero_livekit_units.definitions.catalog import Catalog
     from hero_livekit_units.execute.executor import Progress
-    from hero_livekit_units.model.launch import LaunchSpec
+    from hero_livekit_units.model.desired import Desired
     from hero_livekit_units.model.observed import Observed
     from hero_livekit_units.model.receipt import Receipt
     from hero_livekit_units.registry.port import Registry
@@ -67,7 +70,7 @@ class Media:
         here = places or find_places()
         return cls(HeroProcRegistry(socket or str(here.socket("hero_proc"))), here, shipped_catalog().on(host_traits()))
 
-    def specs(self, secrets: Mapping[str, Any] | None = None) -> tuple[LaunchSpec, ...]:
+    def desired(self, secrets: Mapping[str, Any] | None = None) -> Desired:
         """The desired state, from `media.toml` as it is now.
 
         Args:
@@ -97,51 +100,47 @@ class Media:
         return unset_wish(self.places.settings_file, self.catalog, key)
 
     def status(self) -> Observed:
-        """What lives, with the evidence of each verdict. Changes nothing and takes a second at most."""
-        return self._observer.observe(self.specs())
+        """What lives or should, with the evidence of each verdict. Changes nothing and takes a second at most."""
+        desired = self.desired()
+        return in_use(self._observer.observe(desired.specs), desired)
 
-    def plan(self, goal: Goal = Goal.RUN, *, allow_drop: bool = False) -> Plan:
+    def plan(self, goal: Goal = Goal.RUN, *, allowed: Collection[Allowed] = ()) -> Plan:
         """What would have to change, and why. Changes nothing."""
-        settings = self.settings()
-        return foresee(
-            partial(self._desired, settings),
-            registry=self._registry,
-            observer=self._observer,
-            goal=goal,
-            allow_drop=allow_drop,
-            token_ttl_s=settings.backend.token_ttl_s,
-        )
+        return foresee(self._wish(goal, allowed), self._world())
 
-    def ensure(self, goal: Goal = Goal.RUN, *, allow_drop: bool = False, progress: Progress | None = None) -> Receipt:
+    def execute(self, found: Plan, *, progress: Progress | None = None) -> Receipt:
+        """Do a plan that was made earlier, exactly as it says.
+
+        Raises:
+            PlanStale: the world or media.toml is another by now; the rest of the plan was not done.
+            DefinitionInvalid, StepFailed, StepTimedOut, RegistryError: as `ensure`.
+        """
+        return execute(found, self._wish(found.goal, ()), self._world(), progress)
+
+    def ensure(
+        self, goal: Goal = Goal.RUN, *, allowed: Collection[Allowed] = (), progress: Progress | None = None
+    ) -> Receipt:
         """Bring the group to the goal. Safe to repeat, from anywhere, after a crash at any point.
 
         Args:
             goal: what is wanted of the group.
-            allow_drop: people in calls may be cut off (counts for STOP only).
+            allowed: what is accepted by name for people in calls.
             progress: hears each step while it happens.
 
         Raises:
             DefinitionInvalid: `media.toml` has faults.
             StepFailed, StepTimedOut, RegistryError: a step did not reach its end; calling again goes on from there.
         """
-        settings = self.settings()
-        return ensure(
-            partial(self._desired, settings),
-            registry=self._registry,
-            observer=self._observer,
-            home=self.places.home,
-            goal=goal,
-            allow_drop=allow_drop,
-            token_ttl_s=settings.backend.token_ttl_s,
-            progress=progress,
-        )
+        return ensure(self._wish(goal, allowed), self._world(), progress)
 
     def secret_status(self) -> dict[str, Any]:
         """Which secrets there are, and whether source, files and processes agree: see `secret_report`. No values."""
         secrets = known_secrets(self._registry, Goal.RUN)
-        specs = self.specs(secrets.values if secrets else None)
-        held = {file.path: held_secrets(file) for spec in specs for file in spec.files}
-        return secret_report(self._observer.observe(specs), held, secrets, made=keys.NAMES, given=keys.GIVEN)
+        desired = self.desired(secrets.values if secrets else None)
+        observed = in_use(self._observer.observe(desired.specs), desired)
+        observed = self._observer.observe(desired.by_slot[observed.slot])
+        held = {file.path: held_secrets(file) for seen in observed.instances for file in seen.spec.files}
+        return secret_report(observed, held, secrets, made=keys.NAMES, given=keys.GIVEN)
 
     def rotate_secret(self, what: Rotated = Rotated.API_KEY, *, progress: Progress | None = None) -> Receipt:
         """Begin to replace a secret, or go on with it, as far as that can be done now.
@@ -184,13 +183,23 @@ class Media:
         with acting_lock(self.places.home, timeout_s=_LOCK_WAIT_S):
             self._registry.store_secret(name, value)
 
-    def join_url(self) -> str:
-        """The address at which participants join calls."""
-        return join_url(self.settings(), self.catalog)
+    def join_url(self, slot: str = "") -> str:
+        """The address at which participants join calls; of a slot, or of the one that media.toml prefers."""
+        settings = self.settings()
+        chosen = attrs.evolve(settings.livekit, slot=slot or settings.livekit.slot)
+        return join_url(attrs.evolve(settings, livekit=chosen), self.catalog)
 
-    def _desired(self, settings: Settings, secrets: Mapping[str, Any] | None) -> tuple[LaunchSpec, ...]:
+    def _desired(self, settings: Settings, secrets: Mapping[str, Any] | None) -> Desired:
         home = str(self.places.home)
-        return desired_specs(self.catalog, settings, home=home, python=sys.executable, secrets=secrets)
+        return desired_state(self.catalog, settings, home=home, python=sys.executable, secrets=secrets)
+
+    def _wish(self, goal: Goal, allowed: Collection[Allowed]) -> Wish:
+        settings = self.settings()
+        desired = partial(self._desired, settings)
+        return Wish(desired, goal, frozenset(allowed), settings.backend.token_ttl_s)
+
+    def _world(self) -> World:
+        return World(self._registry, self._observer, self.places.home)
 
     def program_folder(self) -> Path:
         """Where provisioned programs lie."""

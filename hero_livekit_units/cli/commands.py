@@ -14,10 +14,12 @@ from hero_livekit_units.cli.output import as_json_option, show, socket_option
 from hero_livekit_units.cli.quick import EXIT_DRIFT, EXIT_OK, EXIT_SUPERVISOR, look
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TextIO
 
     from hero_livekit_units.media import Media
-    from hero_livekit_units.model.plan import Goal, Refusal
+    from hero_livekit_units.model.plan import Allowed, Goal, Refusal
+    from hero_livekit_units.model.receipt import Receipt
 
 
 def _version() -> str:
@@ -51,28 +53,59 @@ def status(evidence: bool, socket: str | None, as_json: bool) -> int:  # noqa: F
     return look(socket, as_json=as_json, evidence=evidence)
 
 
+def _harm(command: Callable[..., int]) -> Callable[..., int]:
+    """Options by which the user accepts what an upgrade does to people in calls."""
+    reconnect = click.option(
+        "--allow-reconnect", "reconnect", is_flag=True, help="People may lose the sound for a second and come back."
+    )
+    drain = click.option("--allow-drain", "drain", is_flag=True, help="Joins may be refused until the last call ends.")
+    return reconnect(drain(command))
+
+
 @hlu.command()
 @click.option("--check", is_flag=True, help="Exit 3 when something would have to change.")
 @click.option("--stop", "stopping", is_flag=True, help="Plan the stop of everything instead.")
+@_harm
 @socket_option
 @as_json_option
-def plan(check: bool, stopping: bool, socket: str | None, as_json: bool) -> int:  # noqa: FBT001
-    """Say what would have to change, why, and what it does to calls. Changes nothing."""
-    from hero_livekit_units.model.plain import plain  # noqa: PLC0415
+def plan(check: bool, stopping: bool, socket: str | None, as_json: bool, **allow: bool) -> int:  # noqa: FBT001
+    """Say what would have to change, why, and what it does to calls. Changes nothing.
 
-    found = _media(socket).plan(_goal("stop" if stopping else "run"))
-    show(plain(found), render.plan_text, as_json=as_json)
+    With --json it is what `hlu ensure --plan FILE` does later, exactly so or not at all.
+    """
+    from hero_livekit_units.model.plain import plain  # noqa: PLC0415
+    from hero_livekit_units.plan.planner import explain  # noqa: PLC0415
+    from hero_livekit_units.plan.serial import plan_text  # noqa: PLC0415
+
+    found = _media(socket).plan(_goal("stop" if stopping else "run"), allowed=_allowed(allow))
+    if as_json:
+        click.echo(plan_text(found))
+    else:
+        click.echo(render.plan_text(plain(found), explain(found)))
     if found.refusals:
         return _refused(found.refusals)
     return EXIT_DRIFT if check and not found.converged else EXIT_OK
 
 
 @hlu.command()
+@click.option(
+    "--plan", "file", type=click.File(encoding="utf-8"), default=None, help="Do the plan in this file (- for stdin)."
+)
+@_harm
 @socket_option
 @as_json_option
-def ensure(socket: str | None, as_json: bool) -> int:  # noqa: FBT001
-    """Start what does not run and leave alone what does. Safe to repeat."""
-    return _ensure(socket, "run", as_json=as_json)
+def ensure(file: TextIO | None, socket: str | None, as_json: bool, **allow: bool) -> int:  # noqa: FBT001
+    """Start what does not run, replace what is not as wanted, leave alone what is. Safe to repeat.
+
+    Exits 0 when all is as wanted, 3 when something is still waited for, 6 when something was refused.
+    """
+    if file is None:
+        return _ensure(socket, "run", as_json=as_json, allow=allow)
+    from hero_livekit_units.cli.progress import Steps  # noqa: PLC0415
+    from hero_livekit_units.plan.serial import read_plan  # noqa: PLC0415
+
+    found = read_plan(file.read())
+    return _tell(_media(socket).execute(found, progress=Steps(sys.stderr)), as_json=as_json)
 
 
 @hlu.command()
@@ -89,7 +122,7 @@ def configure(socket: str | None, as_json: bool) -> int:  # noqa: FBT001
 @as_json_option
 def stop(allow_drop: bool, socket: str | None, as_json: bool) -> int:  # noqa: FBT001
     """Stop everything. Refused while people are in calls."""
-    return _ensure(socket, "stop", as_json=as_json, allow_drop=allow_drop)
+    return _ensure(socket, "stop", as_json=as_json, allow={"drop": allow_drop})
 
 
 @hlu.command()
@@ -116,11 +149,16 @@ def _installed_text(rows: list[dict[str, Any]]) -> str:
     return "\n".join(f"{row['path']} ({row['road']}: {row['record']})" for row in rows)
 
 
-def _ensure(socket: str | None, goal: str, *, as_json: bool, allow_drop: bool = False) -> int:
+def _ensure(socket: str | None, goal: str, *, as_json: bool, allow: Mapping[str, bool] | None = None) -> int:
     from hero_livekit_units.cli.progress import Steps  # noqa: PLC0415
+
+    receipt = _media(socket).ensure(_goal(goal), allowed=_allowed(allow or {}), progress=Steps(sys.stderr))
+    return _tell(receipt, as_json=as_json)
+
+
+def _tell(receipt: Receipt, *, as_json: bool) -> int:
     from hero_livekit_units.model.plain import plain  # noqa: PLC0415
 
-    receipt = _media(socket).ensure(_goal(goal), allow_drop=allow_drop, progress=Steps(sys.stderr))
     show(plain(receipt), render.receipt_text, as_json=as_json)
     if receipt.refusals:
         return _refused(receipt.refusals)
@@ -137,6 +175,12 @@ def _media(socket: str | None) -> Media:
     from hero_livekit_units.media import Media  # noqa: PLC0415
 
     return Media.connect(socket=socket)
+
+
+def _allowed(allow: Mapping[str, bool]) -> set[Allowed]:
+    from hero_livekit_units.model.plan import Allowed  # noqa: PLC0415
+
+    return {Allowed(name) for name, value in allow.items() if value}
 
 
 def _goal(name: str) -> Goal:

@@ -25,9 +25,7 @@ class Steps:
 
     def step(self, step: Step) -> None:
         """A step begins."""
-        from hero_livekit_units.model.plain import plain  # noqa: PLC0415
-
-        self._out.write(f"{plain(step)['step']} {step.instance}: {step.because}\n")
+        self._out.write(f"{step.action} {step.instance}: {step.because}\n")
         self._out.flush()
 
     def waiting(self, instance: str, what: str) -> None:

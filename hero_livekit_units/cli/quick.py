@@ -51,7 +51,8 @@ def look(socket: str | None, *, as_json: bool, evidence: bool) -> int:
     from hero_livekit_units.report import status_report  # noqa: PLC0415
 
     media = Media.connect(socket=socket)
-    report = status_report(media.status(), media.join_url(), f"this command, pid {os.getpid()}")
+    seen = media.status()
+    report = status_report(seen, media.join_url(seen.slot), f"this command, pid {os.getpid()}")
     return show_status(report, as_json=as_json, evidence=evidence)
 
 

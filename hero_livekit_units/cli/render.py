@@ -33,21 +33,30 @@ def status_text(status: dict[str, Any], *, evidence: bool = False) -> str:
     return "\n".join(lines)
 
 
-def plan_text(plan: dict[str, Any]) -> str:
-    """A plan as text: what would be done, to whom, and what was refused."""
+def plan_text(plan: dict[str, Any], explained: Sequence[str] = ()) -> str:
+    """A plan as text: what would be done and what it does to calls, why not gentler, what was refused or waits.
+
+    `explained` is `plan.planner.explain` of it, shown where nothing has to change.
+    """
     lines = []
-    for at, step in enumerate(plan["steps"], 1):
-        lines.append(f"{at}. {step['step']} {step['instance']}")
+    steps = [(number, step) for number, wave in enumerate(plan["waves"], 1) for step in wave["steps"]]
+    for number, step in steps:
+        lines.append(f"{number}. {step['action']} {step['instance']}")
         lines.append(f"   because: {step['because']}")
-        lines.append(f"   calls:   {step['effect']}")
+        lines.append(f"   calls:   {step['effect']['says']}")
+    for choice in plan["choices"]:
+        lines.append(f"way      {choice['instance']}: {choice['way'] or 'none is open'}")
+        lines += [f"         not {passed['way']}: {passed['because']}" for passed in choice["passed_over"]]
     lines += _refused(plan)
-    return "\n".join(lines) if lines else "nothing has to change"
+    if steps or plan["refusals"] or plan["waits"]:
+        return "\n".join(lines)
+    return "\n".join(["nothing has to change", *(f"  {line}" for line in explained), *lines])
 
 
 def receipt_text(receipt: dict[str, Any]) -> str:
     """A receipt as text: what was done, what was not and why, and what lives now."""
     lines = [
-        f"done     {did['step']['step']} {did['step']['instance']}: {did['outcome']} ({did['took_ms'] / 1000:.2f} s)"
+        f"done     {did['step']['action']} {did['step']['instance']}: {did['outcome']} ({did['took_ms'] / 1000:.2f} s)"
         for did in receipt["done"]
     ]
     lines += _refused(receipt)
@@ -55,6 +64,8 @@ def receipt_text(receipt: dict[str, Any]) -> str:
         process = state["process"]
         pid = f", pid {process['pid']}" if process else ""
         lines.append(f"now      {state['instance']}: {state['verdict']}{pid}")
+    if receipt["done_by"]:
+        lines.append(f"done     by another caller meanwhile: receipt {receipt['done_by']}")
     if not receipt["changed"]:
         lines.append(f"nothing was changed ({receipt['took_ms']:.1f} ms)")
     return "\n".join(lines)
@@ -178,5 +189,8 @@ def _refused(outcome: dict[str, Any]) -> list[str]:
     for refusal in outcome["refusals"]:
         lines.append(f"refused  {refusal['instance']}: {refusal['because']}")
         lines.append(f"         possible when {refusal['possible_when']}")
+    for wait in outcome["waits"]:
+        lines.append(f"waits    {wait['instance']}: {wait['because']}")
+        lines.append(f"         until {wait['until']}")
     lines += [f"note     {note['instance']}: {note['text']}" for note in outcome["notes"]]
     return lines

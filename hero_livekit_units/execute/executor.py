@@ -1,4 +1,4 @@
-"""Does the steps of a plan: check what a step needs, act, wait for what it is to bring about."""
+"""Does the steps of a plan: check what a step needs, act, wait for what `simulate` says that it brings about."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, assert_never
 
 from hero_livekit_units.definitions.render import file_text
-from hero_livekit_units.errors import StepFailed, StepTimedOut
+from hero_livekit_units.errors import PlanStale, RegistryUnavailable, StepFailed, StepTimedOut
 from hero_livekit_units.execute.files import write_atomically
 from hero_livekit_units.livekit.keys import ensure_secrets
-from hero_livekit_units.model.observed import Verdict
-from hero_livekit_units.model.plan import AwaitReady, Register, Restart, Start, Step, Stop, WriteFiles
+from hero_livekit_units.model.observed import EntryState, Verdict
+from hero_livekit_units.model.plan import ENDING, Action
 from hero_livekit_units.model.receipt import StepDone
 from hero_livekit_units.observe.files import files_that_differ
+from hero_livekit_units.plan.simulate import reached, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hero_livekit_units.model.launch import LaunchSpec
-    from hero_livekit_units.model.observed import InstanceSeen, Observed
+    from hero_livekit_units.model.observed import InstanceSeen, Observed, ProcessId
+    from hero_livekit_units.model.plan import Step
     from hero_livekit_units.registry.port import Registry
 
 _LOOK_AGAIN_S = 0.02
 _LOOK_AGAIN_AT_MOST_S = 0.25
+_LONGEST_END_S = 30.0  # an end that is waited for here; a livekit-server with people in it takes hours
+_STARTING = frozenset({Action.START, Action.RESTART, Action.SWAP})
 
 
 class Progress(Protocol):
@@ -47,46 +51,91 @@ class Silent:
 
 
 class Executor:
-    """Acts through the registry. The caller holds the acting lock."""
+    """Acts through the registry. The caller holds the acting lock.
+
+    Args:
+        registry: the supervisor.
+        observe: looks at instances.
+        progress: hears each step.
+        clock, sleep: seconds that only go forward, and to let them pass.
+    """
 
     def __init__(
-        self, registry: Registry, observe: Callable[[Sequence[LaunchSpec]], Observed], progress: Progress
+        self,
+        registry: Registry,
+        observe: Callable[[Sequence[LaunchSpec]], Observed],
+        progress: Progress,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._registry = registry
         self._observe = observe
         self._progress = progress
+        self._clock = clock
+        self._sleep = sleep
 
     def do(self, step: Step, spec: LaunchSpec) -> StepDone:
         """Do one step for the instance of `spec`.
 
         Raises:
-            StepFailed: it could not be done, or its precondition no longer holds; the world is as it was.
+            PlanStale: what the step needs does not hold any more; nothing was done.
+            StepFailed: it could not be done; the world is as it was.
             StepTimedOut: it was done, but what it should bring about did not show in time.
             RegistryError: the supervisor could not be asked or said no.
         """
-        began = time.monotonic()
+        began = self._clock()
         self._progress.step(step)
         outcome = self._act(step, spec)
-        return StepDone(step, outcome, (time.monotonic() - began) * 1000)
+        return StepDone(step, outcome, (self._clock() - began) * 1000)
 
     def _act(self, step: Step, spec: LaunchSpec) -> str:
-        match step:
-            case WriteFiles():
-                return self._write(spec)
-            case Register():
-                return "registered" if self._registry.register(spec) else "was registered like this already"
-            case Start():
-                self._check_files(spec, "start")
-                self._registry.start(spec.instance)
-                return self._ready(spec)
-            case Restart():
-                return self._restart(spec, idle_only=step.idle_only)
-            case AwaitReady():
-                return self._ready(spec)
-            case Stop():
-                return self._stop(spec, idle_only=step.idle_only, force=step.force)
-            case _:
-                assert_never(step)
+        if step.action is Action.WRITE_FILES:
+            return self._write(spec)
+        if step.action is Action.AWAIT_READY:
+            return self._await(step, spec, self._look(spec), None)
+        before = self._look(spec)
+        self._check(step, spec, before)
+        if step.action is Action.REGISTER:
+            return "registered" if self._registry.register(spec) else "was registered like this already"
+        lost = self._ask(step, spec)
+        return self._await(step, spec, before, lost)
+
+    def _check(self, step: Step, spec: LaunchSpec, seen: InstanceSeen) -> None:
+        """What a step needs is looked at in the very moment of acting, as people join at any time."""
+        if changes := _unmet(step, seen):
+            raise PlanStale(f"{step.action} {step.instance}", changes)
+        if step.action not in _STARTING:
+            return
+        # No program starts on files with other secrets than the supervisor holds: that was the 401 of the past.
+        differ = files_that_differ(spec, ensure_secrets(self._registry))
+        if differ is None or differ:
+            what = f"{', '.join(differ)} changed since it was written" if differ else "its files cannot be read"
+            raise StepFailed(f"{step.action} {spec.instance}", what, hint="ensure again; it writes them anew")
+
+    def _ask(self, step: Step, spec: LaunchSpec) -> RegistryUnavailable | None:
+        """Tell the supervisor. An answer that did not arrive is returned: whether it acted, the world says."""
+        try:
+            match step.action:
+                case Action.START:
+                    self._registry.start(spec.instance)
+                case Action.RESTART:
+                    self._registry.restart(spec.instance)
+                case Action.SWAP:
+                    self._registry.kill(spec.instance)
+                    self._registry.start(spec.instance)
+                case Action.STOP:
+                    self._registry.stop(spec.instance)
+                case Action.KILL:
+                    self._registry.stop(spec.instance)
+                    self._registry.kill(spec.instance)
+                case Action.WRITE_FILES | Action.REGISTER | Action.AWAIT_READY:
+                    raise AssertionError("nothing to ask for")
+                case _:
+                    assert_never(step.action)
+        except RegistryUnavailable as error:
+            return error
+        return None
 
     def _write(self, spec: LaunchSpec) -> str:
         secrets = ensure_secrets(self._registry)
@@ -94,75 +143,73 @@ class Executor:
             write_atomically(Path(file.path), file_text(file, secrets), file.mode)
         return f"wrote {', '.join(file.path for file in spec.files)}"
 
-    def _check_files(self, spec: LaunchSpec, verb: str) -> None:
-        """No program starts on files with other secrets than the supervisor holds: that was the 401 of the past."""
-        differ = files_that_differ(spec, ensure_secrets(self._registry))
-        if differ is None or differ:
-            what = f"{', '.join(differ)} changed since it was written" if differ else "its files cannot be read"
-            raise StepFailed(f"{verb} {spec.instance}", what, hint="ensure again; it writes them anew")
-
-    def _restart(self, spec: LaunchSpec, *, idle_only: bool) -> str:
-        self._check_files(spec, "restart")
-        before = self._look(spec)
-        self._may_end(before, idle_only=idle_only)
-        self._registry.restart(spec.instance)
-        return self._ready(spec, unlike=before)
-
-    def _stop(self, spec: LaunchSpec, *, idle_only: bool, force: bool) -> str:
-        before = self._look(spec)
-        self._may_end(before, idle_only=idle_only)
-        self._registry.stop(spec.instance)
-        if force:
-            self._registry.kill(spec.instance)
-        window_s = min(spec.stop.window_s, 30.0) + spec.stop.minimum_age_s
-        self._until(spec, lambda seen: seen.process is None and seen.verdict is not Verdict.UNKNOWN, "end", window_s)
-        return "ended"
-
-    def _may_end(self, seen: InstanceSeen, *, idle_only: bool) -> None:
-        """The precondition is looked at in the very moment of acting, as people join at any time."""
-        if not idle_only:
-            return
-        people = seen.calls.people if seen.calls else None
-        if people is None:
-            raise StepFailed(f"end {seen.spec.instance}", "who is in a call is unknown now", hint="ensure again later")
-        if people:
-            raise StepFailed(
-                f"end {seen.spec.instance}", f"{people} people are in a call now", hint="ensure again later"
-            )
-
-    def _ready(self, spec: LaunchSpec, unlike: InstanceSeen | None = None) -> str:
-        old = unlike.process.id if unlike and unlike.process else None
-        window_s = spec.restart.ready_within_s + (spec.stop.window_s if old and spec.stop.kill_after_window else 0.0)
-
-        def ready(seen: InstanceSeen) -> bool:
-            return (
-                seen.verdict is Verdict.HEALTHY and seen.owned and seen.process is not None and seen.process.id != old
-            )
-
-        seen = self._until(spec, ready, "be ready", window_s)
-        return f"ready as pid {seen.process.id.pid}" if seen.process else "ready"
-
-    def _until(
-        self, spec: LaunchSpec, reached: Callable[[InstanceSeen], bool], what: str, window_s: float
-    ) -> InstanceSeen:
-        until = time.monotonic() + window_s
+    def _await(self, step: Step, spec: LaunchSpec, before: InstanceSeen, lost: RegistryUnavailable | None) -> str:
+        """Wait for the postcondition; after a lost answer as long, and then it is that error."""
+        after = simulate(before, step, spec)
+        old = before.process.id if before.process and step.action in ENDING else None
+        until = self._clock() + _window_s(step, spec, before)
         pause_s = _LOOK_AGAIN_S
         while True:
             seen = self._look(spec)
-            if reached(seen):
-                return seen
+            if reached(seen, after, unlike=old):
+                return _outcome(seen) + ("; the answer to it was lost" if lost else "")
+            if step.effect.seconds is None and step.action is Action.STOP and _is_ending(seen):
+                return "asked to end; it ends with its last call"
             if seen.verdict is Verdict.FOREIGN:
-                raise StepFailed(
-                    f"see {spec.instance} {what}", seen.because, hint="nothing of that process was touched"
-                )
-            if time.monotonic() >= until:
-                raise StepTimedOut(f"see {spec.instance} {what} within {window_s:g} s", _why(seen), hint=_where(seen))
+                what = f"see {spec.instance} after {step.action}"
+                raise StepFailed(what, seen.because, hint="nothing of that process was touched")
+            if self._clock() >= until:
+                if lost is not None:
+                    raise lost
+                window = f"within {_window_s(step, spec, before):g} s"
+                raise StepTimedOut(f"{step.action} {spec.instance} {window}", _why(seen), hint=_where(seen))
             self._progress.waiting(spec.instance, seen.because)
-            time.sleep(pause_s)
+            self._sleep(pause_s)
             pause_s = min(2 * pause_s, _LOOK_AGAIN_AT_MOST_S)
 
     def _look(self, spec: LaunchSpec) -> InstanceSeen:
         return self._observe([spec]).instances[0]
+
+
+def _unmet(step: Step, seen: InstanceSeen) -> list[str]:
+    """What a step needs and does not hold, in words."""
+    needs, process = step.needs, seen.process.id if seen.process else None
+    found = []
+    if needs.process is not None and process != needs.process:
+        found.append(f"it was pid {needs.process.pid}, and is {_named(process)} now")
+    if needs.absent and process is not None:
+        found.append(f"it did not run, and is {_named(process)} now")
+    people = seen.calls.people if seen.calls else None
+    if needs.people_at_most is not None and process is not None:
+        if people is None:
+            found.append("who is in a call is unknown now")
+        elif people > needs.people_at_most:
+            found.append(f"{people} people are in a call now")
+    held = seen.entry.digest if seen.entry else ""
+    if needs.entry_digest is not None and held not in {needs.entry_digest, step.digest}:
+        found.append("somebody else has registered it in another form since")
+    return found
+
+
+def _named(process: ProcessId | None) -> str:
+    return f"pid {process.pid}" if process else "gone"
+
+
+def _window_s(step: Step, spec: LaunchSpec, before: InstanceSeen) -> float:
+    """How long a step may take until its end shows."""
+    ending_s = min(spec.stop.window_s, _LONGEST_END_S) + spec.stop.minimum_age_s
+    if step.action in {Action.STOP, Action.KILL}:
+        return ending_s
+    replaced = before.process is not None and step.action is Action.RESTART
+    return spec.restart.ready_within_s + (ending_s if replaced else 0.0)
+
+
+def _is_ending(seen: InstanceSeen) -> bool:
+    return seen.entry is not None and seen.entry.state is EntryState.STOPPING
+
+
+def _outcome(seen: InstanceSeen) -> str:
+    return f"ready as pid {seen.process.id.pid}" if seen.process else "ended"
 
 
 def _why(seen: InstanceSeen) -> str:

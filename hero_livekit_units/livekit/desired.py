@@ -5,8 +5,11 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from hero_livekit_units.definitions.resolve import ports_of, resolve
 from hero_livekit_units.livekit import config
+from hero_livekit_units.model.desired import Desired, Steering
 from hero_livekit_units.model.launch import connect_host, instance_name
 from hero_livekit_units.model.settings import Settings, setting_values
 
@@ -32,6 +35,34 @@ def wanted_units(settings: Settings) -> tuple[str, ...]:
         *([FRONT] if settings.front.enabled else []),
         MEDIA,
         BACKEND,
+    )
+
+
+# Until something between people and the slots knows which room is where.
+_STEERING = Steering(possible=False, because="nothing here sends a join to the slot that has its room already")
+
+
+def desired_state(
+    catalog: Catalog, settings: Settings, *, home: str, python: str, secrets: Mapping[str, Any] | None = None
+) -> Desired:
+    """What should run, for each slot that new rooms may go to; the one of media.toml is preferred.
+
+    The arguments are those of `desired_specs`.
+    """
+    preferred = settings.livekit.slot
+    others = [slot for slot in catalog.find(MEDIA, wanted_version(settings, MEDIA)).slots if slot != preferred]
+    return Desired(
+        {
+            slot: desired_specs(
+                catalog,
+                attrs.evolve(settings, livekit=attrs.evolve(settings.livekit, slot=slot)),
+                home=home,
+                python=python,
+                secrets=secrets,
+            )
+            for slot in (preferred, *others)
+        },
+        _STEERING,
     )
 
 

@@ -5,6 +5,7 @@ Every witness can fail to look. That is a value of its own (`None` or `UNKNOWN`)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from attrs import frozen
@@ -149,7 +150,8 @@ class InstanceSeen:
     ports, probes and calls are those that the process was launched with, where it runs with other settings than the
     spec's. in_the_way: ports of the spec that it does not have, and that somebody else holds.
     entry: None when the supervisor does not know it or could not be asked (`registry_looked` tells which).
-    files_differ: paths that are missing or not as they should be, None when that could not be told.
+    files_differ: for each LaunchSpec that it may run by, by digest, the paths that are missing or not as they should
+    be; None when that could not be told.
     program_missing: the path of the program when it is not there, else "".
     """
 
@@ -160,12 +162,16 @@ class InstanceSeen:
     ports: tuple[PortSeen, ...]
     probes: tuple[ProbeSeen, ...]
     calls: CallsSeen | None
-    files_differ: tuple[str, ...] | None
+    files_differ: Mapping[str, tuple[str, ...] | None]
     program_missing: str
     verdict: Verdict
     because: str
     evidence: tuple[Evidence, ...]
     in_the_way: tuple[PortSeen, ...] = ()
+
+    def differ(self, spec: LaunchSpec) -> tuple[str, ...] | None:
+        """Paths that are missing or not as a LaunchSpec has them, None when that could not be told."""
+        return self.files_differ.get(spec.digest)
 
     @property
     def owned(self) -> bool:
@@ -180,11 +186,15 @@ class InstanceSeen:
 
 @frozen
 class Observed:
-    """The world at one moment, instance by instance in the order of the desired state."""
+    """The world at one moment, instance by instance in the order of the desired state.
+
+    slot: where new rooms go or should go, "" where nobody has concluded that.
+    """
 
     supervisor: SupervisorSeen
     instances: tuple[InstanceSeen, ...]
     took_ms: float
+    slot: str = ""
 
     def instance(self, name: str) -> InstanceSeen:
         """The instance of this name.

@@ -1,10 +1,15 @@
-"""A plan: steps in order, each with its reason and its effect on calls; and what was refused, with what would help."""
+"""A plan: waves of steps, each with its reason, its effect on calls and what must hold when it is done.
+
+Beside the steps stand the ways that were passed over, what was refused, and what has to be waited for.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
 from attrs import frozen
+
+from hero_livekit_units.model.observed import ProcessId, Verdict
 
 
 class Goal(StrEnum):
@@ -15,68 +20,128 @@ class Goal(StrEnum):
     STOP = "stop"
 
 
-@frozen
-class WriteFiles:
-    """Write the files of an instance: configuration and secrets, atomically."""
+class Allowed(StrEnum):
+    """What the user accepts by name for people in calls.
 
-    instance: str
-    because: str
-    effect: str = "none: files are read at the next start only"
-
-
-@frozen
-class Register:
-    """Tell the supervisor how an instance runs."""
-
-    instance: str
-    because: str
-    effect: str = "none: registering starts and restarts nothing"
-
-
-@frozen
-class Start:
-    """Start an instance that does not run, and wait until it is ready."""
-
-    instance: str
-    because: str
-    effect: str
-
-
-@frozen
-class Restart:
-    """Replace a running process by a new one on the same ports; `idle_only`: only while nobody is in a call."""
-
-    instance: str
-    because: str
-    effect: str
-    idle_only: bool
-
-
-@frozen
-class AwaitReady:
-    """Wait until an instance that is on its way up is ready."""
-
-    instance: str
-    because: str
-    effect: str = "none: it only waits"
-
-
-@frozen
-class Stop:
-    """End a running process and want it not to run.
-
-    idle_only: only while nobody is in a call. force: kill it after the signal, as livekit-server would otherwise stay
-    until the last call ends.
+    reconnect: their clients lose the sound for a second and come back by themselves. drain: nobody can join while the
+    last calls end. drop: they are cut off (counts for STOP only).
     """
 
+    RECONNECT = "reconnect"
+    DRAIN = "drain"
+    DROP = "drop"
+
+
+class Action(StrEnum):
+    """What a step does.
+
+    write-files: configuration and secrets, atomically. register: tell the supervisor how an instance runs. start: one
+    that does not run. await-ready: wait for one on its way up. restart: ask it to end, and start it again. swap: kill
+    it and start it at once on the same ports. stop: ask it to end, and want it not to run. kill: the same without
+    asking, so that clients come back instead of leaving for good.
+    """
+
+    WRITE_FILES = "write-files"
+    REGISTER = "register"
+    START = "start"
+    AWAIT_READY = "await-ready"
+    RESTART = "restart"
+    SWAP = "swap"
+    STOP = "stop"
+    KILL = "kill"
+
+
+# What ends a process. Nothing of this follows from what is unknown.
+ENDING = frozenset({Action.RESTART, Action.SWAP, Action.STOP, Action.KILL})
+
+
+class Way(StrEnum):
+    """How an instance gets from what runs to what should run, from the gentlest to the harshest."""
+
+    NOTHING = "nothing"
+    LIVE = "live"
+    TWO_SLOT = "two-slot"
+    IDLE_SWAP = "idle-swap"
+    MOVE = "move"
+    SWAP = "swap"
+    DRAIN = "drain"
+    FORCED_STOP = "forced-stop"
+
+
+class Interruption(StrEnum):
+    """What calls notice. joins-wait: new joins wait for a moment. joins-refused: nobody new gets in."""
+
+    NONE = "none"
+    JOINS_WAIT = "joins-wait"
+    JOINS_REFUSED = "joins-refused"
+    RECONNECT = "reconnect"
+    DROP = "drop"
+
+
+@frozen
+class Effect:
+    """What a step does to calls.
+
+    rooms, people: how many it hits, None where that is unknown. seconds: how long each of them notices it, None for
+    good or for as long as calls last. says: the same in words.
+    """
+
+    kind: Interruption
+    says: str
+    rooms: int | None = 0
+    people: int | None = 0
+    seconds: float | None = 0.0
+
+
+@frozen
+class Needs:
+    """What must hold in the moment of acting. None leaves it open.
+
+    process: the very process that the plan is about. absent: no process. people_at_most: in its calls; an unknown
+    count is more than any number. entry_digest: what the supervisor holds, "" for nothing.
+    """
+
+    process: ProcessId | None = None
+    absent: bool = False
+    people_at_most: int | None = None
+    entry_digest: str | None = None
+
+
+@frozen
+class Step:
+    """One thing to do to one instance; `digest` is that of the LaunchSpec it is done by."""
+
+    action: Action
     instance: str
+    digest: str
     because: str
-    effect: str
-    idle_only: bool
-    force: bool = False
+    effect: Effect
+    needs: Needs = Needs()
 
 
-Step = WriteFiles | Register | Start | Restart | AwaitReady | Stop
+@frozen
+class Wave:
+    """Steps that do not need each other. The next wave needs all of them."""
+
+    steps: tuple[Step, ...]
+
+
+@frozen
+class PassedOver:
+    """A gentler way than the one that was chosen, and why it was not possible."""
+
+    way: Way
+    because: str
+
+
+@frozen
+class Choice:
+    """The way that was chosen for an instance, None where none is open, and the gentler ones."""
+
+    instance: str
+    way: Way | None
+    because: str
+    passed_over: tuple[PassedOver, ...] = ()
 
 
 @frozen
@@ -89,6 +154,19 @@ class Refusal:
 
 
 @frozen
+class Wait:
+    """What comes by itself: `until` says when the rest can be done.
+
+    seconds: how long at most, None where people decide.
+    """
+
+    instance: str
+    because: str
+    until: str
+    seconds: float | None = None
+
+
+@frozen
 class Note:
     """Something that a person should know and that needs no step, or gets none."""
 
@@ -97,15 +175,44 @@ class Note:
 
 
 @frozen
+class InstanceState:
+    """An instance at one moment; `people` is None when it could not be counted or it carries no calls.
+
+    entry_digest: what the supervisor holds of it, "" for nothing or where it could not be asked.
+    """
+
+    instance: str
+    verdict: Verdict
+    because: str
+    release: str
+    process: ProcessId | None
+    rooms: int | None
+    people: int | None
+    entry_digest: str
+
+
+@frozen
 class Plan:
-    """What would be done. Empty steps and no refusals: the desired state is reached."""
+    """What would be done.
+
+    slot: where new rooms go when it is done. world: what it was made from. All empty but these: the goal is reached.
+    """
 
     goal: Goal
-    steps: tuple[Step, ...]
+    slot: str
+    waves: tuple[Wave, ...]
+    choices: tuple[Choice, ...]
     refusals: tuple[Refusal, ...]
+    waits: tuple[Wait, ...]
     notes: tuple[Note, ...]
+    world: tuple[InstanceState, ...]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps in order."""
+        return tuple(step for wave in self.waves for step in wave.steps)
 
     @property
     def converged(self) -> bool:
-        """Whether nothing has to change."""
-        return not self.steps and not self.refusals
+        """Whether nothing has to change and nothing is waited for."""
+        return not self.waves and not self.refusals and not self.waits

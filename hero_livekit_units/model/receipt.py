@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from hero_livekit_units.model.observed import ProcessId, Verdict
-from hero_livekit_units.model.plan import Note, Refusal, Step
+from hero_livekit_units.model.plan import Choice, Goal, InstanceState, Note, Refusal, Step, Wait
 
 
 @frozen
@@ -18,27 +17,27 @@ class StepDone:
 
 
 @frozen
-class InstanceState:
-    """An instance before or after; `people` is None when it could not be counted or it carries no calls."""
-
-    instance: str
-    verdict: Verdict
-    release: str
-    process: ProcessId | None
-    people: int | None
-
-
-@frozen
 class Receipt:
     """The record of one `ensure`.
 
-    converged: the desired state is reached. changed: something was done. looks: how often the world was looked at.
+    id: names it in the history. by: the process that acted. at_s: when it ended, seconds since the epoch. converged:
+    the goal is reached. changed: something was done. failed: what stopped it before its end, "" for nothing.
+    done_by: the id of the receipt of whoever did it while this one waited for its turn, "" for nobody. looks: how often
+    the world was looked at.
     """
 
+    id: str
+    by: str
+    at_s: float
+    goal: Goal
     converged: bool
     changed: bool
+    failed: str
+    done_by: str
     done: tuple[StepDone, ...]
+    choices: tuple[Choice, ...]
     refusals: tuple[Refusal, ...]
+    waits: tuple[Wait, ...]
     notes: tuple[Note, ...]
     before: tuple[InstanceState, ...]
     after: tuple[InstanceState, ...]

@@ -50,16 +50,20 @@ class Observer:
         """See the supervisor and every instance. Takes the deadline at most, plus what reading /proc takes.
 
         Args:
-            specs: the instances to look at.
+            specs: the instances to look at. Of several for one instance the first says where to look; they differ in
+                nothing but their files.
             secrets: by name; with them, the files on disk are compared too.
         """
         began = time.monotonic()
-        survey = self._registry.survey([spec.instance for spec in specs])
+        variants: dict[str, list[LaunchSpec]] = {}
+        for spec in specs:
+            variants.setdefault(spec.instance, []).append(spec)
+        survey = self._registry.survey(list(variants))
         survey_ms = (time.monotonic() - began) * 1000
         listing = holders()
-        looks = [self._look(spec, survey, listing) for spec in specs]
+        looks = [self._look(found[0], survey, listing) for found in variants.values()]
         self._wait(looks, began)
-        seen = [self._conclude(look, survey, survey_ms, secrets) for look in looks]
+        seen = [self._conclude(look, survey, survey_ms, variants[look.wanted.instance], secrets) for look in looks]
         return Observed(survey.supervisor, tuple(seen), (time.monotonic() - began) * 1000)
 
     def _look(self, spec: LaunchSpec, survey: Survey, listing: Holders | None) -> _Look:
@@ -113,7 +117,12 @@ class Observer:
                 look.calls = CallsSeen(None, None, "not asked")
 
     def _conclude(
-        self, look: _Look, survey: Survey, survey_ms: float, secrets: Mapping[str, Any] | None
+        self,
+        look: _Look,
+        survey: Survey,
+        survey_ms: float,
+        variants: Sequence[LaunchSpec],
+        secrets: Mapping[str, Any] | None,
     ) -> InstanceSeen:
         registry_looked = survey.entries is not None
         verdict, because = conclude(
@@ -133,7 +142,7 @@ class Observer:
             ports=look.ports,
             probes=tuple(look.probes),
             calls=look.calls,
-            files_differ=files_that_differ(look.wanted, secrets),
+            files_differ={spec.digest: files_that_differ(spec, secrets) for spec in variants},
             program_missing="" if Path(program).exists() else program,
             verdict=verdict,
             because=because,

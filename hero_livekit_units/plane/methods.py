@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from hero_livekit_units.herosocket.rpc import invalid_params
 from hero_livekit_units.livekit.install import install
 from hero_livekit_units.model.plain import plain
-from hero_livekit_units.model.plan import Goal
+from hero_livekit_units.model.plan import Allowed, Goal
 from hero_livekit_units.report import status_report
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from hero_livekit_units.media import Media
 
 
@@ -39,27 +41,43 @@ class LivekitService:
 
     def stop(self, *, allow_drop: bool = False) -> dict[str, Any]:
         """Stop everything; refused while people are in calls, unless `allow_drop`."""
-        return self._receipt(Goal.STOP, allow_drop=_flag("allow_drop", allow_drop))
+        return self._receipt(Goal.STOP, _allowed(drop=allow_drop))
 
     def status(self) -> dict[str, Any]:
         """What lives, with evidence: the shape of `report.status_report`."""
-        return status_report(self._media.status(), self._media.join_url(), f"control plane, pid {os.getpid()}")
+        seen = self._media.status()
+        return status_report(seen, self._media.join_url(seen.slot), f"control plane, pid {os.getpid()}")
 
     def ensure_ready(self) -> dict[str, Any]:
         """As `ensure`, with `ready`: whether calls can be made now."""
         receipt = self._receipt(Goal.RUN)
         return {"ready": receipt["converged"]} | receipt
 
-    def plan(self, *, goal: str = "run", allow_drop: bool = False) -> dict[str, Any]:
+    def plan(
+        self,
+        *,
+        goal: str = "run",
+        allow_drop: bool = False,
+        allow_reconnect: bool = False,
+        allow_drain: bool = False,
+    ) -> dict[str, Any]:
         """What would have to change, and why. Changes nothing."""
-        return dict(plain(self._media.plan(_goal(goal), allow_drop=_flag("allow_drop", allow_drop))))
+        allowed = _allowed(drop=allow_drop, reconnect=allow_reconnect, drain=allow_drain)
+        return dict(plain(self._media.plan(_goal(goal), allowed=allowed)))
 
-    def ensure(self, *, goal: str = "run", allow_drop: bool = False) -> dict[str, Any]:
+    def ensure(
+        self,
+        *,
+        goal: str = "run",
+        allow_drop: bool = False,
+        allow_reconnect: bool = False,
+        allow_drain: bool = False,
+    ) -> dict[str, Any]:
         """Bring the group to the goal; the receipt says what was seen, done, and not done and why."""
-        return self._receipt(_goal(goal), allow_drop=_flag("allow_drop", allow_drop))
+        return self._receipt(_goal(goal), _allowed(drop=allow_drop, reconnect=allow_reconnect, drain=allow_drain))
 
-    def _receipt(self, goal: Goal, *, allow_drop: bool = False) -> dict[str, Any]:
-        return dict(plain(self._media.ensure(goal, allow_drop=allow_drop)))
+    def _receipt(self, goal: Goal, allowed: Collection[Allowed] = ()) -> dict[str, Any]:
+        return dict(plain(self._media.ensure(goal, allowed=allowed)))
 
 
 def _text(name: str, value: Any) -> str:
@@ -73,6 +91,10 @@ def _flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise invalid_params(f"{name} must be a boolean")
     return value
+
+
+def _allowed(**flags: bool) -> set[Allowed]:
+    return {Allowed(name) for name, value in flags.items() if _flag(f"allow_{name}", value)}
 
 
 def _goal(value: Any) -> Goal:

@@ -1,0 +1,62 @@
+"""The desired state: what should run, for each slot that new rooms may go to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from attrs import define, frozen
+
+from hero_livekit_units.model.launch import LaunchSpec
+
+
+@frozen
+class Steering:
+    """Whether joins can be sent to the slot that has their room; `because` is why not.
+
+    Without it two slots with calls would split a room, so that two-slot and move are out of the question.
+    """
+
+    possible: bool
+    because: str = ""
+
+
+@define(frozen=True, slots=False)
+class Desired:
+    """What should run.
+
+    by_slot: by the slot that new rooms go to, the preferred one first, a LaunchSpec for each instance in the order of
+    start. The instance of the slot is the only one of its unit there. A unit without slots has the one slot "".
+    """
+
+    by_slot: Mapping[str, tuple[LaunchSpec, ...]]
+    steering: Steering
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The slots, the preferred one first."""
+        return tuple(self.by_slot)
+
+    @property
+    def preferred(self) -> tuple[LaunchSpec, ...]:
+        """What runs when new rooms go to the preferred slot, in the order of start."""
+        return next(iter(self.by_slot.values()))
+
+    @cached_property
+    def media(self) -> dict[str, LaunchSpec]:
+        """The unit that carries calls, by slot."""
+        return {slot: spec for slot, specs in self.by_slot.items() for spec in specs if spec.carries_calls}
+
+    @cached_property
+    def specs(self) -> tuple[LaunchSpec, ...]:
+        """Every LaunchSpec once: those of the preferred slot in the order of start, then the others'."""
+        found = {(spec.instance, spec.digest): spec for specs in self.by_slot.values() for spec in specs}
+        return tuple(found.values())
+
+    def spec(self, instance: str, digest: str) -> LaunchSpec | None:
+        """The LaunchSpec of an instance with this digest, None where it is no longer desired like that."""
+        return next((spec for spec in self.specs if (spec.instance, spec.digest) == (instance, digest)), None)
+
+    def variants(self, instance: str) -> int:
+        """How many ways an instance may run, depending on where new rooms go."""
+        return sum(spec.instance == instance for spec in self.specs)

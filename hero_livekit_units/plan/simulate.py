@@ -1,0 +1,107 @@
+"""What an instance should look like after a step, and whether it does: the postcondition that the executor waits for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+import attrs
+
+from hero_livekit_units.model.observed import (
+    CallsSeen,
+    Entry,
+    EntryState,
+    Observed,
+    PortSeen,
+    ProbeSeen,
+    ProcessId,
+    ProcessSeen,
+    Verdict,
+)
+from hero_livekit_units.model.plan import Action
+
+if TYPE_CHECKING:
+    from hero_livekit_units.model.launch import LaunchSpec
+    from hero_livekit_units.model.observed import InstanceSeen
+    from hero_livekit_units.model.plan import Step
+
+TO_BE = ProcessId(0, 0)  # a process that is not there yet
+
+
+def simulate(seen: InstanceSeen, step: Step, spec: LaunchSpec) -> InstanceSeen:
+    """The instance after a step that reached its end, as it would be observed."""
+    entry = seen.entry or Entry(spec.instance, False, EntryState.STOPPED, None, "", "")  # noqa: FBT003
+    match step.action:
+        case Action.WRITE_FILES:
+            return attrs.evolve(seen, files_differ={**seen.files_differ, spec.digest: ()})
+        case Action.REGISTER:
+            return attrs.evolve(seen, entry=attrs.evolve(entry, digest=spec.digest, launch_digest=spec.launch_digest))
+        case Action.START | Action.AWAIT_READY | Action.RESTART | Action.SWAP:
+            return _running(seen, entry, spec)
+        case Action.STOP | Action.KILL:
+            return _ended(seen, entry)
+        case _:
+            assert_never(step.action)
+
+
+def simulated(observed: Observed, step: Step, spec: LaunchSpec) -> Observed:
+    """The world after a step that reached its end."""
+    instances = tuple(
+        simulate(seen, step, spec) if seen.spec.instance == step.instance else seen for seen in observed.instances
+    )
+    return attrs.evolve(observed, instances=instances)
+
+
+def reached(seen: InstanceSeen, after: InstanceSeen, *, unlike: ProcessId | None = None) -> bool:
+    """Whether an instance is what `simulate` says, so far as the step was about it.
+
+    Args:
+        seen: as it is.
+        after: as it should be.
+        unlike: the process that was to be replaced.
+    """
+    if after.process is None:
+        return seen.process is None and seen.verdict is Verdict.STOPPED
+    return (
+        seen.process is not None
+        and seen.process.id != unlike
+        and seen.verdict is after.verdict
+        and seen.owned
+        and seen.process.launch_digest in {after.process.launch_digest, ""}
+    )
+
+
+def _running(seen: InstanceSeen, entry: Entry, spec: LaunchSpec) -> InstanceSeen:
+    process = ProcessSeen(
+        TO_BE,
+        False,
+        0.0,
+        spec.argv[0],
+        spec.unit,
+        spec.slot,
+        spec.release,
+        entry.launch_digest or spec.launch_digest,
+    )
+    return attrs.evolve(
+        seen,
+        entry=attrs.evolve(entry, wanted=True, state=EntryState.RUNNING, process=TO_BE),
+        process=process,
+        ports=tuple(PortSeen(port, looked=True, held=True) for port in spec.ports),
+        probes=tuple(ProbeSeen(probe, ok=True, says="", took_ms=0.0) for probe in spec.probes),
+        calls=CallsSeen(0, 0, "nobody has joined yet") if spec.carries_calls else None,
+        verdict=Verdict.HEALTHY,
+        because="it is ready",
+        in_the_way=(),
+    )
+
+
+def _ended(seen: InstanceSeen, entry: Entry) -> InstanceSeen:
+    return attrs.evolve(
+        seen,
+        entry=attrs.evolve(entry, wanted=False, state=EntryState.STOPPED, process=None),
+        process=None,
+        ports=tuple(PortSeen(port.port, looked=True, held=False) for port in seen.ports),
+        probes=(),
+        calls=None,
+        verdict=Verdict.STOPPED,
+        because="it does not run",
+    )

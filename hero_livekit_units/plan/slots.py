@@ -1,0 +1,208 @@
+"""Which slot the media should run in, and by which way they get there. Pure.
+
+The decision rests on what runs, not on what was decided before: whoever asks, and however often, finds the same slot.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+from attrs import frozen
+
+from hero_livekit_units.model.desired import Desired
+from hero_livekit_units.model.observed import EntryState, InstanceSeen, Verdict
+from hero_livekit_units.model.plan import Allowed, PassedOver, Way
+from hero_livekit_units.model.unit import Strategy
+from hero_livekit_units.observe.verdict import holder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hero_livekit_units.model.launch import LaunchSpec
+    from hero_livekit_units.model.observed import Observed
+
+_STRATEGIES = {
+    Way.TWO_SLOT: Strategy.TWO_SLOT,
+    Way.IDLE_SWAP: Strategy.IDLE_SWAP,
+    Way.MOVE: Strategy.MOVE,
+    Way.SWAP: Strategy.SWAP,
+    Way.DRAIN: Strategy.DRAIN,
+}
+
+
+@frozen
+class Target:
+    """Where the media should run.
+
+    slot: for new rooms, once it is ready. serving: the slot whose release is to be replaced, None where nothing is.
+    way: how, None where no way is open. passed_over: the gentler ways, or all of them.
+    """
+
+    slot: str
+    serving: str | None = None
+    way: Way | None = Way.NOTHING
+    passed_over: tuple[PassedOver, ...] = ()
+
+    def why_not(self, way: Way) -> str:
+        """Why a way was passed over."""
+        return next(passed.because for passed in self.passed_over if passed.way is way)
+
+
+def choose(observed: Observed, desired: Desired, allowed: frozenset[Allowed] = frozenset()) -> Target:
+    """The slot that new rooms should go to, and the gentlest way that is open."""
+    seen = {slot: observed.instance(spec.instance) for slot, spec in desired.media.items()}
+    current = [slot for slot, spec in desired.media.items() if runs(seen[slot], spec)]
+    if current:
+        routed = _routed(observed, desired)
+        # Two can be right after an upgrade was taken back: stay where people are sent already.
+        return Target(min(current, key=lambda slot: (seen[slot].verdict is not Verdict.HEALTHY, slot != routed)))
+    coming = [slot for slot in desired.slots if seen[slot].process is None and seen[slot].verdict is Verdict.UNHEALTHY]
+    if coming:
+        return Target(coming[0])
+    old = [
+        slot for slot in desired.slots if seen[slot].process is not None and seen[slot].verdict is not Verdict.FOREIGN
+    ]
+    if old:
+        routed = _routed(observed, desired)
+        serving = min(old, key=lambda slot: (seen[slot].verdict is not Verdict.HEALTHY, slot != routed))
+        return _replacement(desired, seen, serving, allowed)
+    startable = [slot for slot in desired.slots if seen[slot].verdict is Verdict.STOPPED]
+    return Target(startable[0] if startable else desired.slots[0])
+
+
+def in_use(observed: Observed, desired: Desired) -> Observed:
+    """The world without the slots that are neither wanted nor used."""
+    slot = choose(observed, desired).slot
+    spare = {spec.instance for other, spec in desired.media.items() if other != slot and _is_spare(observed, spec)}
+    instances = tuple(seen for seen in observed.instances if seen.spec.instance not in spare)
+    return attrs.evolve(observed, instances=instances, slot=slot)
+
+
+def _is_spare(observed: Observed, spec: LaunchSpec) -> bool:
+    seen = observed.instance(spec.instance)
+    unwanted = seen.entry is None or not seen.entry.wanted
+    return seen.process is None and unwanted and seen.verdict in {Verdict.STOPPED, Verdict.UNKNOWN}
+
+
+def runs(seen: InstanceSeen, spec: LaunchSpec) -> bool:
+    """Whether the process of an instance is this launch. One without marks that the supervisor owns is taken for it."""
+    process = seen.process
+    return (
+        process is not None
+        and seen.verdict is not Verdict.FOREIGN
+        and process.launch_digest
+        in {
+            spec.launch_digest,
+            "",
+        }
+    )
+
+
+def edge_missing(running: str, spec: LaunchSpec) -> bool:
+    """Whether no edge of the lineage leads from what runs to the release of a spec."""
+    return running != spec.release and all(edge.start != running for edge in spec.replaces)
+
+
+def _routed(observed: Observed, desired: Desired) -> str | None:
+    """The slot that what stands beside the media sends new rooms to, None where that is open."""
+    for slot, specs in desired.by_slot.items():
+        beside = [spec for spec in specs if not spec.carries_calls]
+        if any(desired.variants(spec.instance) > 1 and runs(observed.instance(spec.instance), spec) for spec in beside):
+            return slot
+    return None
+
+
+def _replacement(desired: Desired, seen: dict[str, InstanceSeen], serving: str, allowed: frozenset[Allowed]) -> Target:
+    free = next((slot for slot in desired.slots if slot != serving and _is_free(seen[slot])), None)
+    look = _Look(desired, seen, serving, free, allowed)
+    passed = [PassedOver(Way.NOTHING, look.what)]
+    for way in (Way.LIVE, Way.TWO_SLOT, Way.IDLE_SWAP, Way.MOVE, Way.SWAP, Way.DRAIN):
+        because = next(look.against(way), "")
+        if not because:
+            there = free if way in {Way.TWO_SLOT, Way.MOVE} and free is not None else serving
+            return Target(there, serving, way, tuple(passed))
+        passed.append(PassedOver(way, because))
+    return Target(serving, serving, None, tuple(passed))
+
+
+@frozen
+class _Look:
+    """What speaks against each way of replacing what serves."""
+
+    desired: Desired
+    seen: dict[str, InstanceSeen]
+    serving: str
+    free: str | None
+    allowed: frozenset[Allowed]
+
+    @property
+    def what(self) -> str:
+        return difference(self.seen[self.serving], self.desired.media[self.serving])
+
+    def against(self, way: Way) -> Iterator[str]:
+        """The reasons, the weightiest first."""
+        old, spec = self.seen[self.serving], self.desired.media[self.serving]
+        if way is Way.LIVE:
+            yield f"{spec.unit} takes over another release or configuration only at its start"
+            return
+        running = old.process.release if old.process else ""
+        if running != spec.release:
+            edge = next((edge for edge in spec.replaces if edge.start == running), None)
+            if edge is None:
+                yield f"{spec.release} is not declared to replace {running}"
+            elif _STRATEGIES[way] not in edge.strategies:
+                yield f"{spec.release} may not replace {running} by {way}"
+        if way in {Way.TWO_SLOT, Way.MOVE}:
+            yield from self._against_two_slots()
+        if way is not Way.TWO_SLOT:
+            yield from _against_an_end(old, in_place=way is not Way.MOVE)
+            yield from _against_cutting_off(old, way, self.allowed)
+
+    def _against_two_slots(self) -> Iterator[str]:
+        if len(self.seen) < 2:
+            yield "there is only one slot"
+        elif self.free is None:
+            others = [found for slot, found in self.seen.items() if slot != self.serving]
+            yield "no other slot is free: " + "; ".join(
+                f"{found.spec.instance}: {_occupied(found)}" for found in others
+            )
+        if not self.desired.steering.possible:
+            yield self.desired.steering.because
+
+
+def difference(seen: InstanceSeen, spec: LaunchSpec) -> str:
+    """What is wrong with what runs, in words."""
+    running = seen.process.release if seen.process else ""
+    return f"release {running} runs" if running != spec.release else "it runs with another configuration"
+
+
+def _is_free(seen: InstanceSeen) -> bool:
+    return seen.verdict is Verdict.STOPPED and not seen.program_missing
+
+
+def _occupied(seen: InstanceSeen) -> str:
+    return f"its program is not there: {seen.program_missing}" if seen.program_missing else seen.because
+
+
+def _against_an_end(old: InstanceSeen, *, in_place: bool) -> Iterator[str]:
+    if old.verdict is Verdict.UNKNOWN:
+        yield f"its state is unknown: {old.because}"
+    if not old.owned:
+        yield old.because
+    if in_place and old.in_the_way:
+        yield f"port {old.in_the_way[0].port.number} is held by {holder(old.in_the_way[0])}"
+    if old.entry is not None and old.entry.state is EntryState.STOPPING:
+        yield "it is ending already"
+
+
+def _against_cutting_off(old: InstanceSeen, way: Way, allowed: frozenset[Allowed]) -> Iterator[str]:
+    people = old.calls.people if old.calls else None
+    if people is None:
+        yield f"who is in a call is unknown ({old.calls.source if old.calls else 'not counted'})"
+    elif way is Way.IDLE_SWAP and people and old.calls:
+        yield f"a restart would cut off {people} people in {old.calls.rooms} rooms"
+    elif way in {Way.MOVE, Way.SWAP} and Allowed.RECONNECT not in allowed:
+        yield "nobody accepted that people reconnect (--allow-reconnect)"
+    elif way is Way.DRAIN and Allowed.DRAIN not in allowed:
+        yield "nobody accepted that joins are refused until the last call ends (--allow-drain)"
