@@ -1,4 +1,4 @@
-"""What an instance should look like after a step, and whether it does: the postcondition that the executor waits for."""
+"""What an instance should look like after a step, and whether it does: what the executor waits for. Pure."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ def reached(seen: InstanceSeen, after: InstanceSeen, *, unlike: ProcessId | None
 def _running(seen: InstanceSeen, entry: Entry, spec: LaunchSpec) -> InstanceSeen:
     process = ProcessSeen(
         TO_BE,
-        False,
-        0.0,
-        spec.argv[0],
-        spec.unit,
-        spec.slot,
-        spec.release,
-        entry.launch_digest or spec.launch_digest,
+        suspended=False,
+        age_s=0.0,
+        command=spec.argv[0],
+        unit=spec.unit,
+        slot=spec.slot,
+        release=spec.release,
+        launch_digest=entry.launch_digest or spec.launch_digest,
     )
     return attrs.evolve(
         seen,
