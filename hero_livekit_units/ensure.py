@@ -29,6 +29,7 @@ from hero_livekit_units.model.plan import Allowed, Goal, Plan
 from hero_livekit_units.model.receipt import Receipt, StepDone
 from hero_livekit_units.observe.observer import Observer
 from hero_livekit_units.plan.planner import plan, states
+from hero_livekit_units.plan.slots import in_use
 from hero_livekit_units.registry.port import Registry
 
 if TYPE_CHECKING:
@@ -97,8 +98,9 @@ def ensure(wish: Wish, world: World, progress: Progress | None = None) -> Receip
         StepFailed, StepTimedOut, RegistryError: a step did not reach its end; calling again goes on from there. What
             was done before is in the history.
     """
+    began_s = world.clock.monotonic_s()
     look = _look(wish, world)
-    log = _Log(world.clock.monotonic_s(), wish.goal, look.observed)
+    log = _Log(began_s, wish.goal, look.observed)
     if (look.turn or not look.plan.converged) and look.observed.supervisor.verdict is Verdict.HEALTHY:
         with _recorded(log, world):
             look = _act(wish, world, log, progress or Silent())
@@ -120,7 +122,7 @@ def execute(found: Plan, wish: Wish, world: World, progress: Progress | None = N
         with world.lock():
             secrets = None if found.goal is Goal.STOP else ensure_all(world.registry)
             desired = wish.desired(_values(secrets))
-            log.first = world.observer.observe(desired.specs, secrets=_values(secrets))
+            log.first = in_use(world.observer.observe(desired.specs, secrets=_values(secrets)), desired)
             log.do(found, desired, _executor(world, progress or Silent()))
         look = _look(attrs.evolve(wish, goal=found.goal), world)
     receipt = log.receipt(look, world.clock)
@@ -191,7 +193,9 @@ def _look_with(secrets: Secrets | None, wish: Wish, world: World) -> _Look:
     desired = wish.desired(_values(secrets))
     observed = world.observer.observe(desired.specs, secrets=_values(secrets))
     found = plan(observed, desired, wish.goal, allowed=wish.allowed)
-    return _Look(secrets, desired, observed, found, _turn(secrets, found, wish.token_ttl_s, world.clock.now_s))
+    return _Look(
+        secrets, desired, in_use(observed, desired), found, _turn(secrets, found, wish.token_ttl_s, world.clock.now_s)
+    )
 
 
 def _act(wish: Wish, world: World, log: _Log, progress: Progress) -> _Look:

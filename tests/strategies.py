@@ -8,7 +8,8 @@ import attrs
 from hypothesis import strategies as st
 
 from hero_livekit_units.definitions.files import shipped_catalog
-from hero_livekit_units.livekit.desired import desired_specs
+from hero_livekit_units.livekit.desired import desired_specs, desired_state
+from hero_livekit_units.model.desired import Desired, Steering
 from hero_livekit_units.model.observed import (
     CallsSeen,
     Entry,
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.launch import LaunchSpec
 
 CATALOG = shipped_catalog()
-MEDIA, BACKEND = desired_specs(CATALOG, Settings(), home="/srv/media", python="/usr/bin/python3")
+DESIRED = desired_state(CATALOG, Settings(), home="/srv/media", python="/usr/bin/python3")
+STEERED = Desired(DESIRED.by_slot, Steering(possible=True))  # something knows which room is where
+MEDIA, BACKEND = DESIRED.by_slot["a"]
+MEDIA_B, BACKEND_B = DESIRED.by_slot["b"]  # with new rooms on slot b
 # The same with everything on that may stand beside it.
 REDIS, FRONT, MEDIA_ON_REDIS, _ = desired_specs(
     CATALOG,
@@ -91,12 +95,16 @@ def seen(
         all_ports,
         probes,
         calls,
-        files_differ,
+        dict.fromkeys([spec.digest, *_variants(spec)], files_differ),
         program_missing,
         verdict,
         because,
         (),
     )
+
+
+def _variants(spec: LaunchSpec) -> list[str]:
+    return [other.digest for other in DESIRED.specs if other.instance == spec.instance]
 
 
 def _ports(spec: LaunchSpec, process: ProcessSeen | None) -> tuple[PortSeen, ...]:
@@ -116,8 +124,15 @@ def stopped(spec: LaunchSpec, **changes: Any) -> InstanceSeen:
 
 
 def world(*instances: InstanceSeen, supervisor: SupervisorSeen = ANSWERING) -> Observed:
-    """One moment."""
-    return Observed(supervisor, instances, 1.0)
+    """One moment. Of the slots of the media, one that is not given is free."""
+    given = {found.spec.instance for found in instances}
+    looked = supervisor.verdict is Verdict.HEALTHY
+    spare = [
+        attrs.evolve(stopped(spec), verdict=Verdict.STOPPED if looked else Verdict.UNKNOWN)
+        for spec in DESIRED.media.values()
+        if spec.instance not in given
+    ]
+    return Observed(supervisor, (*instances, *spare), 1.0)
 
 
 @st.composite

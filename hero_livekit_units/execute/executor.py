@@ -153,7 +153,12 @@ class Executor:
             seen = self._look(spec)
             if reached(seen, after, unlike=old):
                 return _outcome(seen) + ("; the answer to it was lost" if lost else "")
-            if step.effect.seconds is None and step.action is Action.STOP and _is_ending(seen):
+            if (
+                step.action is Action.STOP
+                and spec.carries_calls
+                and step.needs.people_at_most is None
+                and _is_ending(seen)
+            ):
                 return "asked to end; it ends with its last call"
             if seen.verdict is Verdict.FOREIGN:
                 what = f"see {spec.instance} after {step.action}"

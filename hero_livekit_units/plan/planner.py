@@ -44,6 +44,7 @@ JOIN_GRACE_S = 10.0  # who was given the address of a slot comes within this tim
 RECONNECT_S = 0.8  # without sound, when a server is killed and started at once; the longest that was measured is 0.89
 BACKEND_S = 0.3  # from the end of lk-backend to its next answer
 
+_LAST_ROOM = "its last room has ended; then it is stopped"
 _WAIT_FOR_IDLE = "everybody has left (watch `hlu status`)"
 _NO_EFFECT = Effect(Interruption.NONE, "none")
 _JOINS_WAIT = Effect(Interruption.JOINS_WAIT, "calls go on; joins wait for the second it takes", seconds=BACKEND_S)
@@ -409,32 +410,34 @@ def _plan_leaving(group: _Group, spec: LaunchSpec, *, routed_away: bool) -> None
         return
     if seen.process is None:
         if seen.entry is not None and seen.entry.wanted and not group.unsure:
-            group.act(
-                Action.STOP, spec, "it is still wanted, and new rooms go elsewhere", _NO_EFFECT, Needs(absent=True)
-            )
-        return
-    until = "its last room has ended; then it is stopped"
-    if not seen.owned:
+            because = "it is still wanted, and new rooms go elsewhere"
+            group.act(Action.STOP, spec, because, _NO_EFFECT, Needs(absent=True))
+    elif not seen.owned:
         group.note(name, f"left alone: {seen.because}")
     elif seen.entry is not None and seen.entry.state is EntryState.STOPPING:
         group.wait(name, _occupancy(seen), "it has ended")
     elif not routed_away:
-        group.wait(name, "new rooms come to it until the other is ready", until)
+        group.wait(name, "new rooms come to it until the other is ready", _LAST_ROOM)
     elif group.unsure or seen.calls is None or seen.calls.people is None:
-        group.wait(name, _occupancy(seen), until)
+        group.wait(name, _occupancy(seen), _LAST_ROOM)
     elif seen.calls.people:
-        _plan_full(group, spec, seen, until)
+        _plan_full(group, spec, seen)
     else:
-        new = group.seen(group.desired.media[group.target.slot]).process
-        left_s = JOIN_GRACE_S - (new.age_s if new else 0.0)
-        if left_s > 0:
-            group.wait(name, "who was given its address may still come", until, left_s)
-        else:
-            needs = Needs(process=_pinned(seen).process, people_at_most=0)
-            group.act(Action.STOP, spec, "its last room has ended", _NO_EFFECT, needs, last=True)
+        _plan_empty(group, spec, seen)
 
 
-def _plan_full(group: _Group, spec: LaunchSpec, seen: InstanceSeen, until: str) -> None:
+def _plan_empty(group: _Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
+    """A slot that nobody is in any more: it ends when nobody can be on the way to it."""
+    new = group.seen(group.desired.media[group.target.slot]).process
+    left_s = JOIN_GRACE_S - (new.age_s if new else 0.0)
+    if left_s > 0:
+        group.wait(spec.instance, "who was given its address may still come", _LAST_ROOM, left_s)
+    else:
+        needs = Needs(process=_pinned(seen).process, people_at_most=0)
+        group.act(Action.STOP, spec, "its last room has ended", _NO_EFFECT, needs, last=True)
+
+
+def _plan_full(group: _Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
     """A slot that people are still in. They stay, unless rooms cannot run beside the new release."""
     new = group.desired.media[group.target.slot]
     running = seen.process.release if seen.process else ""
@@ -443,7 +446,7 @@ def _plan_full(group: _Group, spec: LaunchSpec, seen: InstanceSeen, until: str) 
     if not beside and edge and Strategy.MOVE in edge.strategies and Allowed.RECONNECT in group.allowed:
         group.act(Action.KILL, spec, f"its rooms move to {new.instance}", _reconnect(seen), _pinned(seen), last=True)
     else:
-        group.wait(spec.instance, _occupancy(seen), until)
+        group.wait(spec.instance, _occupancy(seen), _LAST_ROOM)
 
 
 def _pinned(seen: InstanceSeen) -> Needs:

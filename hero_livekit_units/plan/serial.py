@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cattrs import Converter
 
 _FORMAT = 1
+_HINT = "write one with `hlu plan --json`"
 
 
 def plan_text(plan: Plan) -> str:
@@ -29,13 +30,14 @@ def read_plan(text: str) -> Plan:
     """
     try:
         data = json.loads(text)
-        if not isinstance(data, dict) or data.pop("format", None) != _FORMAT:
-            raise ValueError(f"it is not of format {_FORMAT}")
+        form = data.pop("format", None)
         plan = _converter().structure(data, Plan)
     except Exception as error:  # cattrs raises groups of whatever it met
-        raise PlanInvalid(f"cannot read the plan: {error}", hint="write one with `hlu plan --json`") from error
+        raise PlanInvalid(f"cannot read the plan: {error}", hint=_HINT) from error
+    if form != _FORMAT:
+        raise PlanInvalid(f"cannot read the plan: it is of format {form}, not {_FORMAT}", hint=_HINT)
     if plain(plan) != data:
-        raise PlanInvalid("cannot read the plan: it holds what no plan holds", hint="write one with `hlu plan --json`")
+        raise PlanInvalid("cannot read the plan: it holds what no plan holds", hint=_HINT)
     return plan
 
 
