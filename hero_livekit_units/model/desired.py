@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 
-from attrs import define, frozen
+from attrs import frozen
 
 from hero_livekit_units.model.launch import LaunchSpec
 
@@ -21,7 +22,7 @@ class Steering:
     because: str = ""
 
 
-@define(frozen=True, slots=False)
+@frozen
 class Desired:
     """What should run.
 
@@ -50,13 +51,18 @@ class Desired:
     @cached_property
     def specs(self) -> tuple[LaunchSpec, ...]:
         """Every LaunchSpec once: those of the preferred slot in the order of start, then the others'."""
-        found = {(spec.instance, spec.digest): spec for specs in self.by_slot.values() for spec in specs}
-        return tuple(found.values())
+        return tuple(self._by_digest.values())
 
     def spec(self, instance: str, digest: str) -> LaunchSpec | None:
         """The LaunchSpec of an instance with this digest, None where it is no longer desired like that."""
-        return next((spec for spec in self.specs if (spec.instance, spec.digest) == (instance, digest)), None)
+        return self._by_digest.get((instance, digest))
 
-    def variants(self, instance: str) -> int:
-        """How many ways an instance may run, depending on where new rooms go."""
-        return sum(spec.instance == instance for spec in self.specs)
+    @cached_property
+    def steering_units(self) -> dict[str, tuple[LaunchSpec, ...]]:
+        """By slot, what stands beside the media and runs in another way when new rooms go there."""
+        count = Counter(spec.instance for spec in self.specs)
+        return {slot: tuple(spec for spec in specs if count[spec.instance] > 1) for slot, specs in self.by_slot.items()}
+
+    @cached_property
+    def _by_digest(self) -> dict[tuple[str, str], LaunchSpec]:
+        return {(spec.instance, spec.digest): spec for specs in self.by_slot.values() for spec in specs}

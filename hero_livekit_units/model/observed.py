@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
 
 from attrs import frozen
 
@@ -202,4 +203,8 @@ class Observed:
         Raises:
             KeyError: it was not looked at.
         """
-        return {seen.spec.instance: seen for seen in self.instances}[name]
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, InstanceSeen]:
+        return {seen.spec.instance: seen for seen in self.instances}

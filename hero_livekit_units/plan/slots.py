@@ -106,9 +106,8 @@ def edge_missing(running: str, spec: LaunchSpec) -> bool:
 
 def _routed(observed: Observed, desired: Desired) -> str | None:
     """The slot that what stands beside the media sends new rooms to, None where that is open."""
-    for slot, specs in desired.by_slot.items():
-        beside = [spec for spec in specs if not spec.carries_calls]
-        if any(desired.variants(spec.instance) > 1 and runs(observed.instance(spec.instance), spec) for spec in beside):
+    for slot, specs in desired.steering_units.items():
+        if any(runs(observed.instance(spec.instance), spec) for spec in specs):
             return slot
     return None
 
