@@ -9,7 +9,7 @@ from hero_livekit_units.errors import EntryNotFound, RegistryError, RegistryProt
 from hero_livekit_units.herosocket.client import HeroClient
 from hero_livekit_units.model.observed import Entry, ProcessId, SupervisorSeen, Verdict
 from hero_livekit_units.registry import wire
-from hero_livekit_units.registry.port import Survey
+from hero_livekit_units.registry.port import Recorded, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,6 +118,16 @@ class HeroProcRegistry:
         """Add a line to hero_proc's log."""
         self._client.call("logs.insert", {"src": source, "content": text, "context_name": wire.CONTEXT})
 
+    def history(self, source: str, lines: int) -> list[Recorded]:
+        """The newest lines of hero_proc's log from this source."""
+        rows = self._client.call("logs.get", {"src_prefix": source, "lines": lines})
+        try:
+            # A prefix also finds sources that begin alike.
+            found = [_recorded(row) for row in _rows(rows) if row["src"] == source]
+        except _UNSHAPED as error:
+            raise _garbage("logs.get", error) from error
+        return sorted(found, key=lambda line: line.at_s)[-lines:]
+
     def _jobs(self, instance: str) -> list[int]:
         """The jobs of an instance that have a process."""
         status = self._client.call("service.status", {"name": wire.service_name(instance)})
@@ -140,6 +150,19 @@ class HeroProcRegistry:
 
 def _garbage(method: str, error: Exception) -> RegistryProtocolError:
     return RegistryProtocolError(method, f"an answer of unknown shape ({error!r})")
+
+
+def _rows(answer: Any) -> list[Any]:
+    if not isinstance(answer, list):
+        raise TypeError("it is no list")
+    return answer
+
+
+def _recorded(row: Any) -> Recorded:
+    at_ms, text = row["epoch_ms"], row["content"]
+    if not isinstance(at_ms, int) or isinstance(at_ms, bool) or not isinstance(text, str):
+        raise TypeError("epoch_ms is no whole number, or content no text")  # neither is shown: it is not our text
+    return Recorded(at_ms / 1000, text)
 
 
 def _entry(instance: str, status: Any, action: Any) -> Entry | None:

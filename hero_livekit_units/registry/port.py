@@ -23,6 +23,14 @@ class Survey:
     entries: Mapping[str, Entry] | None
 
 
+@frozen
+class Recorded:
+    """A line of the supervisor's log; `at_s` is when it was added, in seconds since 1970."""
+
+    at_s: float
+    text: str
+
+
 class Registry(Protocol):
     """A supervisor. Every method but `survey` raises RegistryError when it is not there or says no."""
 
@@ -55,3 +63,6 @@ class Registry(Protocol):
 
     def record(self, source: str, text: str) -> None:
         """Add a line to the supervisor's log, where the history of what was done is kept."""
+
+    def history(self, source: str, lines: int) -> list[Recorded]:
+        """The newest lines of exactly this source, at most so many (1 or more), the newest last."""

@@ -15,7 +15,7 @@ from hero_livekit_units.errors import RegistryUnavailable
 from hero_livekit_units.model.observed import CallsSeen, Entry, EntryState, InstanceSeen, Observed, ProcessId
 from hero_livekit_units.observe.files import files_that_differ
 from hero_livekit_units.observe.observer import Observer
-from hero_livekit_units.registry.port import Survey
+from hero_livekit_units.registry.port import Recorded, Survey
 from tests import strategies
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class MemoryRegistry:
         self.specs: dict[str, LaunchSpec] = {}
         self.running: dict[str, LaunchSpec] = {}
         self.stored: dict[str, str] = {}
-        self.history: list[tuple[str, str]] = []
+        self.recorded: list[tuple[str, str]] = []
         self.answers = True
         self._faults = dict(faults or {})
         self._lock = threading.RLock()
@@ -113,7 +113,14 @@ class MemoryRegistry:
 
     def record(self, source: str, text: str) -> None:
         """Keep it."""
-        self._act("record", lambda: self.history.append((source, text)))
+        self._act("record", lambda: self.recorded.append((source, text)))
+
+    def history(self, source: str, lines: int) -> list[Recorded]:
+        """What was kept; the first line was recorded at 1 s, and each a second after the one before."""
+        if not self.answers:
+            raise RegistryUnavailable("logs.get", "nobody is there")
+        kept = enumerate(self.recorded, 1)
+        return [Recorded(float(at_s), text) for at_s, (src, text) in kept if src == source][-lines:]
 
     def crash(self, instance: str) -> None:
         """The process ends by itself and is given up."""
