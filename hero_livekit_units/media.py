@@ -16,6 +16,7 @@ from hero_livekit_units.definitions.files import shipped_catalog
 from hero_livekit_units.ensure import ensure, foresee, known_secrets
 from hero_livekit_units.errors import PlanRefused
 from hero_livekit_units.execute.lock import acting_lock
+from hero_livekit_units.history import SOURCE, receipts
 from hero_livekit_units.livekit import keys
 from hero_livekit_units.livekit.desired import desired_specs, join_url
 from hero_livekit_units.livekit.rotation import Rotated
@@ -135,6 +136,17 @@ class Media:
             token_ttl_s=settings.backend.token_ttl_s,
             progress=progress,
         )
+
+    def history(self, lines: int = 20) -> list[dict[str, Any]]:
+        """The receipts of what was done here, as plain data, the newest last; see `history.receipts`.
+
+        Args:
+            lines: how many at most, 1 or more.
+
+        Raises:
+            RegistryError: the supervisor, which keeps them, cannot be asked or said no.
+        """
+        return receipts(self._registry.history(SOURCE, lines))
 
     def secret_status(self) -> dict[str, Any]:
         """Which secrets there are, and whether source, files and processes agree: see `secret_report`. No values."""
