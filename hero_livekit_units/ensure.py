@@ -20,6 +20,7 @@ from attrs import define, field, frozen
 from hero_livekit_units.errors import PlanStale, RegistryError, RegistryProtocolError, UnitsError
 from hero_livekit_units.execute.executor import Executor, Progress, Silent
 from hero_livekit_units.execute.lock import acting_lock
+from hero_livekit_units.history import SOURCE, receipts
 from hero_livekit_units.livekit.keys import ensure_all, read_all, turn_rotation
 from hero_livekit_units.livekit.rotation import End, Rotation, Secrets, effective, following, rotation_note
 from hero_livekit_units.model.desired import Desired
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from hero_livekit_units.model.plan import Wait
-
-HISTORY = "hero_livekit.ensure"  # the source of receipts in the supervisor's log
 
 _ROUNDS = 5  # each round does all that its plan says; a world that still differs then is changed by somebody else
 _TURNS = 4  # of a rotation, beginning to end; more come from a supervisor that does not keep what it is told
@@ -168,7 +167,7 @@ def _recorded(log: _Log, world: World) -> Iterator[None]:
 
 def _record(registry: Registry, receipt: Receipt) -> None:
     try:
-        registry.record(HISTORY, json.dumps(plain(receipt)))
+        registry.record(SOURCE, json.dumps(plain(receipt)))
     except RegistryError:
         # The history is a convenience: what was done is done, and the caller holds the receipt.
         return
@@ -233,12 +232,11 @@ def _done_meanwhile(world: World, desired: Desired, since_s: float) -> str:
     Raises:
         PlanStale: it brought an instance to another state than this call wants. To undo that at once would be a fight.
     """
-    for line in world.registry.history(HISTORY, 1):
-        if line.at_s < since_s:
+    for receipt in receipts(world.registry.history(SOURCE, 1)):
+        if receipt["at_s"] < since_s or "id" not in receipt:
             continue
-        receipt = json.loads(line.text)
-        for done in receipt["done"]:
-            step = done["step"]
+        for did in receipt["done"]:
+            step = did["step"]
             if desired.spec(step["instance"], step["digest"]) is None:
                 what = f"{receipt['by']} did {step['action']} {step['instance']} by another definition meanwhile"
                 raise PlanStale("ensure", [f"{what} (receipt {receipt['id']})"])

@@ -18,6 +18,7 @@ from hero_livekit_units.definitions.files import shipped_catalog
 from hero_livekit_units.ensure import Wish, World, ensure, execute, foresee, known_secrets
 from hero_livekit_units.errors import PlanRefused
 from hero_livekit_units.execute.lock import acting_lock
+from hero_livekit_units.history import SOURCE, receipts
 from hero_livekit_units.livekit import keys
 from hero_livekit_units.livekit.desired import desired_state, join_url
 from hero_livekit_units.livekit.rotation import Rotated
@@ -132,6 +133,17 @@ class Media:
             StepFailed, StepTimedOut, RegistryError: a step did not reach its end; calling again goes on from there.
         """
         return ensure(self._wish(goal, allowed), self._world(), progress)
+
+    def history(self, lines: int = 20) -> list[dict[str, Any]]:
+        """The receipts of what was done here, as plain data, the newest last; see `history.receipts`.
+
+        Args:
+            lines: how many at most, 1 or more.
+
+        Raises:
+            RegistryError: the supervisor, which keeps them, cannot be asked or said no.
+        """
+        return receipts(self._registry.history(SOURCE, lines))
 
     def secret_status(self) -> dict[str, Any]:
         """Which secrets there are, and whether source, files and processes agree: see `secret_report`. No values."""

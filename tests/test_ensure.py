@@ -160,7 +160,7 @@ def test_configure_starts_nothing(host: Host) -> None:
 def test_the_history_is_kept_by_the_supervisor(host: Host) -> None:
     """What was done is on record, without a secret."""
     receipt = host.ensure()
-    ((source, text),) = host.registry.history
+    ((source, text),) = host.registry.recorded
     assert source == "hero_livekit.ensure"
     assert json.loads(text) == json.loads(json.dumps(plain(receipt)))
     assert not any(value in text for value in host.registry.stored.values())

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from hero_livekit_units.errors import DefinitionInvalid
+from hero_livekit_units.definitions.files import shipped_catalog
+from hero_livekit_units.errors import DefinitionInvalid, RegistryUnavailable
+from hero_livekit_units.history import SOURCE
 from hero_livekit_units.media import Media
 from hero_livekit_units.model.observed import Verdict
+from hero_livekit_units.model.plain import plain
 from hero_livekit_units.model.plan import Goal
 from hero_livekit_units.model.settings import Settings
 from hero_livekit_units.places import Places, find_places
 from tests.fakes.hero import FakeHero
+from tests.fakes.registry import MemoryRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +117,33 @@ def test_configure_is_a_no_op_the_second_time(media: Media) -> None:
         "backend.env": 0o600,
         "runtime.json": 0o600,
     }
+
+
+def test_the_history_is_what_the_supervisor_kept(places: Places) -> None:
+    """The newest lines, the newest last; one that is no receipt stops none; no supervisor is no empty history."""
+    registry = MemoryRegistry()
+    media = Media(registry, places, shipped_catalog())
+    assert media.history() == []
+    for source, text in [(SOURCE, "{}"), ("other", "{}"), (SOURCE, "x" * 300), (SOURCE, '{"id": "last"}')]:
+        registry.record(source, text)
+    shown = [{"at_s": 1.0}, {"at_s": 3.0, "unreadable": "x" * 200}, {"id": "last", "at_s": 4.0}]
+    assert media.history() == shown
+    assert media.history(2) == shown[1:]
+    registry.answers = False
+    with pytest.raises(RegistryUnavailable):
+        media.history()
+
+
+def test_the_history_of_an_ensure(media: Media) -> None:
+    """Its receipt, as plain data; a no-op leaves none."""
+    socket = media.places.socket("hero_proc")
+    socket.parent.mkdir(parents=True)
+    with FakeHero(socket):
+        done = json.loads(json.dumps(plain(media.ensure(Goal.CONFIGURE))))
+        media.ensure(Goal.CONFIGURE)
+        (found,) = media.history()
+    assert found["done"]
+    assert found | {"at_s": 0} == done | {"at_s": 0}
 
 
 def test_another_socket(media: Media, short_folder: Path) -> None:

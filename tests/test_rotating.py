@@ -500,7 +500,7 @@ def test_no_value_is_said_anywhere(host: Host) -> None:
             values |= {*lasting.new.values(), *lasting.old.values()} if lasting else set()
             said += [repr(lasting), plain(host.ensure()), host.media.secret_status()]
             host.now_s += LIFETIME_S
-    said += [host.registry.history, host.registry.acted, list(host.registry.specs.values())]
+    said += [host.registry.recorded, host.registry.acted, list(host.registry.specs.values())]
     ours = {"livekit.yaml", "backend.env", "runtime.json"}
     said += [path.read_text() for path in host.home.rglob("*") if path.is_file() and path.name not in ours]
     assert len(values) == 7

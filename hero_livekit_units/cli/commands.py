@@ -12,6 +12,7 @@ from hero_livekit_units.cli import catalog, daemons, render, secret, settings
 from hero_livekit_units.cli.main import EXIT_REFUSED
 from hero_livekit_units.cli.output import as_json_option, show, socket_option
 from hero_livekit_units.cli.quick import EXIT_DRIFT, EXIT_OK, EXIT_SUPERVISOR, look
+from hero_livekit_units.history import MOST_LINES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -123,6 +124,24 @@ def configure(socket: str | None, as_json: bool) -> int:  # noqa: FBT001
 def stop(allow_drop: bool, socket: str | None, as_json: bool) -> int:  # noqa: FBT001
     """Stop everything. Refused while people are in calls."""
     return _ensure(socket, "stop", as_json=as_json, allow={"drop": allow_drop})
+
+
+@hlu.command()
+@click.option(
+    "--lines",
+    type=click.IntRange(1, MOST_LINES),
+    default=20,
+    show_default=True,
+    help="How many of the newest receipts.",
+)
+@socket_option
+@as_json_option
+def history(lines: int, socket: str | None, as_json: bool) -> int:  # noqa: FBT001
+    """Show what was done here, by whom and why, the newest last.
+
+    Exits 5 when the supervisor, which keeps it, cannot be asked.
+    """
+    return show(_media(socket).history(lines), render.history_text, as_json=as_json)
 
 
 @hlu.command()

@@ -71,6 +71,14 @@ def receipt_text(receipt: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def history_text(receipts: Sequence[dict[str, Any]]) -> str:
+    """Receipts from the supervisor's log as text, in their order.
+
+    They may be of any release: what one lacks, or has in another shape, is left out.
+    """
+    return "\n\n".join("\n".join(_past(receipt)) for receipt in receipts) or "nothing that was done is on record"
+
+
 def units_text(units: list[dict[str, Any]]) -> str:
     """The catalog as text."""
     rows = [("UNIT", "RELEASE", "DIGEST", "")]
@@ -194,3 +202,103 @@ def _refused(outcome: dict[str, Any]) -> list[str]:
         lines.append(f"         until {wait['until']}")
     lines += [f"note     {note['instance']}: {note['text']}" for note in outcome["notes"]]
     return lines
+
+
+def _past(receipt: dict[str, Any]) -> list[str]:
+    when = _utc(receipt.get("at_s"))
+    if "unreadable" in receipt:
+        return [f"{when}  not a receipt: {_words(receipt['unreadable'])}"]
+    ends = {"True": "as wanted", "False": "not as wanted yet"}
+    parts = [
+        _after("goal", receipt.get("goal")),
+        _after("by", receipt.get("by")),
+        ends.get(str(receipt.get("converged")), "end unknown"),
+        "nothing was changed" if receipt.get("changed") is False else "",
+        _after("took", _seconds(receipt.get("took_ms"))),
+        _after("receipt", receipt.get("id")),
+    ]
+    lines = [f"{when}  {', '.join(part for part in parts if part)}"]
+    for did in _items(receipt, "done"):
+        lines += _past_step(did)
+    for word, key, then in (("refused", "refusals", "possible_when"), ("waits", "waits", "until")):
+        for item in _items(receipt, key):
+            lines.append(f"  {word:8} {_about(item, 'because')}")
+            lines += [f"           {said}" for said in [_after(then.replace("_", " "), item.get(then))] if said]
+    lines += [f"  note     {_about(note, 'text')}" for note in _items(receipt, "notes")]
+    return lines + _past_states(receipt)
+
+
+def _past_step(did: dict[str, Any]) -> list[str]:
+    step = did.get("step")
+    step = step if isinstance(step, dict) else {"step": step}
+    effect = step.get("effect")
+    name = " ".join(
+        word for word in (_words(step.get("action") or step.get("step")), _words(step.get("instance"))) if word
+    )
+    took = _seconds(did.get("took_ms"))
+    done = f"  done     {_about(did | {'instance': name}, 'outcome')}"
+    reasons = (
+        _after("because:", step.get("because")),
+        _after("calls:  ", effect.get("says") if isinstance(effect, dict) else effect),
+    )
+    return [f"{done} ({took})" if took else done, *(f"           {reason}" for reason in reasons if reason)]
+
+
+def _past_states(receipt: dict[str, Any]) -> list[str]:
+    """What each instance was before and after: its process, and the people in calls on it."""
+    before, after = ({_words(of.get("instance")): of for of in _items(receipt, key)} for key in ("before", "after"))
+    lines = []
+    for instance in [*after, *(name for name in before if name not in after)]:
+        states = [seen.get(instance, {}) for seen in (before, after)]
+        old, new = (state.get("process") for state in states)
+        pids = [_words(process.get("pid")) if isinstance(process, dict) else "" for process in (old, new)]
+        says = f"pid {pids[0] or '-'} → {pids[1] or '-'}"
+        if pids[0] and pids[0] == pids[1]:
+            says = f"pid {pids[0]}, the same process" if old == new else f"{says}, another process of the same number"
+        people = [_words(state.get("people")) for state in states]
+        if any(people):
+            says += f", people in calls {people[0] or '?'} → {people[1] or '?'}"
+        lines.append(f"  process  {_about({'instance': instance, 'says': says}, 'says')}")
+    return lines
+
+
+def _items(receipt: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    found = receipt.get(key)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def _about(item: dict[str, Any], key: str) -> str:
+    """What an item says under a key, and of which instance."""
+    return f"{_words(item.get('instance')) or '?'}: {_words(item.get(key)) or '?'}"
+
+
+def _after(word: str, value: Any) -> str:
+    """The value behind a word, nothing where there is no value."""
+    return f"{word} {said}" if (said := _words(value)) else ""
+
+
+def _words(value: Any) -> str:
+    """Any plain value on one line. What a log holds must not move the cursor of a terminal."""
+    if value is None:
+        return ""
+    if isinstance(value, dict):
+        return ", ".join(_after(_words(key), item) for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(_words(item) for item in value)
+    return "".join(sign if sign.isprintable() else " " for sign in str(value)).strip()
+
+
+def _seconds(took_ms: Any) -> str:
+    try:
+        return f"{took_ms / 1000:.2f} s"
+    except (OverflowError, TypeError):
+        return ""
+
+
+def _utc(at_s: Any) -> str:
+    from datetime import UTC, datetime  # noqa: PLC0415  `hlu status` shows no date
+
+    try:
+        return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (OSError, OverflowError, TypeError, ValueError):
+        return "at an unknown time"

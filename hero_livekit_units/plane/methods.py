@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.herosocket.rpc import invalid_params
+from hero_livekit_units.history import MOST_LINES
 from hero_livekit_units.livekit.install import install
 from hero_livekit_units.model.plain import plain
 from hero_livekit_units.model.plan import Allowed, Goal
@@ -48,6 +49,10 @@ class LivekitService:
         seen = self._media.status()
         return status_report(seen, self._media.join_url(seen.slot), f"control plane, pid {os.getpid()}")
 
+    def history(self, *, lines: int = 20) -> dict[str, Any]:
+        """The newest receipts of what was done here, the newest last; `lines` is how many at most, 1 to 1000."""
+        return {"receipts": self._media.history(_count("lines", lines, MOST_LINES))}
+
     def ensure_ready(self) -> dict[str, Any]:
         """As `ensure`, with `ready`: whether calls can be made now."""
         receipt = self._receipt(Goal.RUN)
@@ -83,6 +88,12 @@ class LivekitService:
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise invalid_params(f"{name} must be a string")
+    return value
+
+
+def _count(name: str, value: Any, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise invalid_params(f"{name} must be an integer from 1 to {most}")
     return value
 
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 NAME = "hero_livekit"
-METHODS = ("install", "configure", "start", "stop", "status", "ensure_ready", "plan", "ensure")
-_LOOKS = ("status", "plan")
+METHODS = ("install", "configure", "start", "stop", "status", "ensure_ready", "plan", "ensure", "history")
+_LOOKS = ("status", "plan", "history")
 # Whoever acts may have to wait for its turn, for a minute even; those who only look must not wait behind it.
 _ACTING_THREADS = 32
 
@@ -43,7 +43,7 @@ _CODES: tuple[tuple[type[UnitsError], int], ...] = (
     (StepFailed, -32023),
     (ProvisionFailed, -32024),
 )
-_JSON_TYPES = {"str": "string", "bool": "boolean"}
+_JSON_TYPES = {"str": "string", "bool": "boolean", "int": "integer"}
 
 
 def serve(places: Places, *, hero_proc_socket: str | None = None) -> NoReturn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -68,6 +68,9 @@ def test_1_no_road_to_a_program(hlu: CommandLine) -> None:
         (["hero-proc", "strat"], "No such command 'strat'"),
         (["install", "--livekit-server"], "requires an argument"),
         (["ensure", "--socket"], "requires an argument"),
+        (["history", "--lines", "0"], "0 is not in the range 1<=x<=1000"),
+        (["history", "--lines", "1001"], "1001 is not in the range 1<=x<=1000"),
+        (["history", "--lines", "few"], "'few' is not a valid integer"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -136,6 +139,26 @@ def test_5_status_without_any_daemon(arguments: list[str], hlu: CommandLine) -> 
     ] == ["unknown"] * 2
     assert "supervisor  unknown: none (nobody listens on " in run.stdout
     assert "stopped" not in run.stdout
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["text", "json"])
+def test_5_history_without_a_supervisor(as_json: list[str], hlu: CommandLine) -> None:
+    """Nothing is told as the history: an empty one would say that nothing was done."""
+    run = hlu.run("history", *as_json)
+    assert (run.returncode, run.stdout) == (5, "")
+    assert run.stderr == f"cannot call logs.get: nobody listens on {hlu.places.socket('hero_proc')}\n"
+
+
+@pytest.mark.parametrize("answer", [None, {"lines": []}, [{"content": "x"}]], ids=["null", "object", "row"])
+def test_5_history_that_is_not_understood(answer: Any, hlu: CommandLine, hero: FakeHero) -> None:
+    """As above; nor is a hero_proc without such a method one without a history."""
+    hero.methods["logs.get"] = lambda _: answer
+    run = hlu.run("history")
+    assert (run.returncode, run.stdout) == (5, "")
+    assert run.stderr.startswith("cannot call logs.get: an answer of unknown shape")
+    del hero.methods["logs.get"]
+    run = hlu.run("history")
+    assert (run.returncode, run.stderr) == (5, "cannot call logs.get: unknown method\n")
 
 
 def test_5_another_protocol(hlu: CommandLine) -> None:

@@ -74,6 +74,13 @@ def test_ensure_and_stop_without_a_supervisor(hlu: CommandLine) -> None:
         assert [refusal["instance"] for refusal in receipt["refusals"]] == ["hero_proc"]
 
 
+def test_history(hlu: CommandLine, hero: FakeHero) -> None:
+    """A list of receipts, empty where nothing was done; a line that is none is data too."""
+    assert data(hlu, "history", code=0) == []
+    hero.lines.append({"src": "hero_livekit.ensure", "content": '{"goal": NaN}'})
+    assert data(hlu, "history", code=0) == [{"at_s": 1.0, "unreadable": '{"goal": NaN}'}]
+
+
 def test_install(hlu: CommandLine) -> None:
     """What was used, and from where."""
     program = hlu.livekit_server()

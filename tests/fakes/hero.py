@@ -48,6 +48,7 @@ class FakeHero(SocketPeer):
             "secret.set": self._set_secret,
             "secret.delete": self._delete_secret,
             "logs.insert": lambda given: self.lines.append(given),  # noqa: PLW0108  mypy wants a value of None
+            "logs.get": self._get_logs,
         }
 
     def _respond(self, request: Any) -> Iterator[bytes]:
@@ -84,6 +85,11 @@ class FakeHero(SocketPeer):
         _found("secret", self.stored, (given["context"], given["key"]))
         del self.stored[given["context"], given["key"]]
         return {"ok": True}
+
+    def _get_logs(self, given: dict[str, Any]) -> list[dict[str, Any]]:
+        # The first line was added 1 s after 1970, and each a second after the one before.
+        kept = [line | {"epoch_ms": at_s * 1000} for at_s, line in enumerate(self.lines, 1)]
+        return [line for line in kept if line["src"].startswith(given["src_prefix"])][-given["lines"] :]
 
     def _status(self, given: dict[str, Any]) -> Any:
         if given["name"] in self.statuses:

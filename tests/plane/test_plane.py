@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.servers
 
-METHODS = ["install", "configure", "start", "stop", "status", "ensure_ready", "plan", "ensure"]
+METHODS = ["install", "configure", "start", "stop", "status", "ensure_ready", "plan", "ensure", "history"]
 WRONG: dict[str, list[Any]] = {
     "string": [5, 0, None, True, False, [], ["run"], {}, 1.5],
+    "integer": ["5", "", 0, -1, 1001, 10**30, True, None, 1.5, [], [5], {}],
     "boolean": ["true", "false", "", 0, 1, None, [], {}],
 }
 
@@ -88,7 +89,7 @@ def test_wrong_parameters_are_refused_by_every_method(plane: Plane) -> None:
                 assert (refused.code, name, param["name"], wrong) == (-32602, name, param["name"], wrong)
                 assert param["name"] in str(refused)
                 tried += 1
-    assert tried == 2 * len(WRONG["string"]) + len(WRONG["string"]) + 3 * len(WRONG["boolean"])
+    assert tried == 2 * len(WRONG["string"]) + len(WRONG["string"]) + 3 * len(WRONG["boolean"]) + len(WRONG["integer"])
     assert plane.refusal("plan", {"goal": "rnu"}).code == -32602
     assert [path.name for path in plane.places.home.iterdir()] == ["media.toml"]
 
@@ -223,6 +224,25 @@ def test_configure_through_the_plane(resting: Plane, hero: FakeHero) -> None:
     assert resting.call("ensure", goal="configure")["changed"] is False
 
 
+def test_the_history_of_all_who_acted(resting: Plane, hero: FakeHero) -> None:
+    """It is the supervisor's, so that it outlives the plane; the newest receipt is the last one."""
+    resting.start()
+    done = resting.call("configure")
+    hero.lines.append({"src": "hero_livekit.ensure", "content": "of another program"})
+    assert resting.end(signal.SIGKILL) == -signal.SIGKILL
+    resting.start()
+    first, last = resting.call("history")["receipts"]
+    assert first | {"at_s": 0} == done | {"at_s": 0}
+    assert last == {"at_s": 2.0, "unreadable": "of another program"}
+    assert resting.call("history", lines=1) == {"receipts": [last]}
+
+
+def test_no_history_without_a_hero_proc(plane: Plane) -> None:
+    """An error of its kind, and not an empty history."""
+    refused = plane.refusal("history", {})
+    assert (refused.code, refused.data["code_name"], refused.data["retryable"]) == (-32022, "RegistryUnavailable", True)
+
+
 def test_many_callers_at_once(resting: Plane, hero: FakeHero) -> None:
     """A hundred configure calls at once: one of them acts, all get the same end."""
     resting.start()
@@ -250,6 +270,7 @@ def test_status_while_others_wait_to_act(resting: Plane) -> None:
         while time.monotonic() - began < 1.0:
             asked = time.monotonic()
             resting.call("status")
+            resting.call("history")
             assert time.monotonic() - asked < 2.0
     for thread in threads:
         thread.join()

@@ -22,6 +22,7 @@ from hero_livekit_units.herosocket.client import HeroClient
 from hero_livekit_units.model.observed import EntryState, ProcessId, Verdict
 from hero_livekit_units.observe.kernel import see_process
 from hero_livekit_units.registry.hero_proc import HeroProcRegistry
+from hero_livekit_units.registry.port import Recorded
 from tests.fakes.hero import FakeHero, Refusal
 from tests.fakes.socket_peer import BEHAVIOURS, SocketPeer
 from tests.strategies import BACKEND, MEDIA
@@ -186,6 +187,7 @@ def test_registering_goes_on_after_half(hero: FakeHero, registry: HeroProcRegist
         pytest.param(lambda registry: registry.stop(MEDIA.instance), "service.stop", id="stop"),
         pytest.param(lambda registry: registry.restart(MEDIA.instance), "service.restart", id="restart"),
         pytest.param(lambda registry: registry.record("hero_livekit", "x"), "logs.insert", id="record"),
+        pytest.param(lambda registry: registry.history("hero_livekit", 5), "logs.get", id="history"),
         pytest.param(lambda registry: registry.store_secret("api_key", "x"), "secret.set", id="store-secret"),
         pytest.param(lambda registry: registry.delete_secret("api_key"), "secret.delete", id="delete-secret"),
         pytest.param(lambda registry: registry.register(MEDIA), "action.set", id="register"),
@@ -280,6 +282,47 @@ def test_a_secret_of_an_unknown_shape(answer: Any, hero: FakeHero, registry: Her
     hero.methods["secret.get"] = lambda _: answer
     with pytest.raises(RegistryProtocolError) as caught:
         registry.secrets(["api_key"])
+    assert "s3cret" not in str(caught.value)
+
+
+def test_history_is_of_one_source(registry: HeroProcRegistry) -> None:
+    """The newest lines of exactly that source, the newest last."""
+    for source, text in [("mine", "a"), ("mine.too", "b"), ("mine", "c"), ("other", "d"), ("mine", "e")]:
+        registry.record(source, text)
+    assert registry.history("mine", 10) == [Recorded(1.0, "a"), Recorded(3.0, "c"), Recorded(5.0, "e")]
+    assert registry.history("mine", 1) == [Recorded(5.0, "e")]
+    assert registry.history("min", 10) == []
+
+
+def test_history_whatever_the_order_and_number_of_the_answer(hero: FakeHero, registry: HeroProcRegistry) -> None:
+    """A hero_proc that gives the newest first, and more than it was asked for, is understood."""
+    hero.methods["logs.get"] = lambda _: [{"src": "x", "epoch_ms": at, "content": str(at)} for at in (3500, 2000, 1000)]
+    assert registry.history("x", 2) == [Recorded(2.0, "2000"), Recorded(3.5, "3500")]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(None, id="null"),
+        pytest.param("lines", id="text"),
+        pytest.param({"src": "x"}, id="object"),
+        pytest.param([None], id="row-is-null"),
+        pytest.param(["x"], id="row-is-text"),
+        pytest.param([{"epoch_ms": 1, "content": "s3cret"}], id="no-source"),
+        pytest.param([{"src": "x", "epoch_ms": 1}], id="no-content"),
+        pytest.param([{"src": "x", "epoch_ms": 1, "content": 5}], id="content-is-a-number"),
+        pytest.param([{"src": "x", "content": "s3cret"}], id="no-time"),
+        pytest.param([{"src": "x", "epoch_ms": "1", "content": "s3cret"}], id="time-is-text"),
+        pytest.param([{"src": "x", "epoch_ms": True, "content": "s3cret"}], id="time-is-a-flag"),
+        pytest.param([{"src": "x", "epoch_ms": float("nan"), "content": "s3cret"}], id="time-is-no-number"),
+        pytest.param([{"src": "x", "epoch_ms": 10**400, "content": "s3cret"}], id="time-is-endless"),
+    ],
+)
+def test_a_history_of_an_unknown_shape(answer: Any, hero: FakeHero, registry: HeroProcRegistry) -> None:
+    """It is an error of ours, and not an empty history."""
+    hero.methods["logs.get"] = lambda _: answer
+    with pytest.raises(RegistryProtocolError, match="unknown shape") as caught:
+        registry.history("x", 10)
     assert "s3cret" not in str(caught.value)
 
 
@@ -402,9 +445,14 @@ def test_embedded_secrets_and_history(embedded: str) -> None:
     registry = HeroProcRegistry(embedded)
     registry.store_secret("api_key", "APIü")
     assert registry.secrets(["api_key", "api_secret"]) == {"api_key": "APIü"}
-    registry.record("hero_livekit.ensure", "it was so")
-    (line,) = HeroClient(embedded).call("logs.get", {"src_prefix": "hero_livekit"})
-    assert line["content"] == "it was so"
+    began_s = time.time()
+    for source, text in [("hero_livekit.ensure", "it was so"), ("hero_livekit.ensured", "no"), ("hero_livekit", "no")]:
+        registry.record(source, text)
+    registry.record("hero_livekit.ensure", "and then ü")
+    lines = registry.history("hero_livekit.ensure", 10)
+    assert [line.text for line in lines] == ["it was so", "and then ü"]
+    assert began_s - 0.001 <= lines[0].at_s <= lines[1].at_s <= time.time()
+    assert registry.history("hero_livekit.ensure", 1) == lines[-1:]
 
 
 @pytest.mark.servers
