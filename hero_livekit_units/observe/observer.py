@@ -51,18 +51,21 @@ class Observer:
 
         Args:
             specs: the instances to look at.
-            secrets: by name; with them, the files on disk are compared too.
+            secrets: by name; with them, the files on disk are compared too, and calls counted where a key is needed.
         """
         began = time.monotonic()
         survey = self._registry.survey([spec.instance for spec in specs])
         survey_ms = (time.monotonic() - began) * 1000
         listing = holders()
-        looks = [self._look(spec, survey, listing) for spec in specs]
+        api_keys = (secrets or {}).get("api_keys")
+        looks = [self._look(spec, survey, listing, api_keys) for spec in specs]
         self._wait(looks, began)
         seen = [self._conclude(look, survey, survey_ms, secrets) for look in looks]
         return Observed(survey.supervisor, tuple(seen), (time.monotonic() - began) * 1000)
 
-    def _look(self, spec: LaunchSpec, survey: Survey, listing: Holders | None) -> _Look:
+    def _look(
+        self, spec: LaunchSpec, survey: Survey, listing: Holders | None, api_keys: Mapping[str, str] | None
+    ) -> _Look:
         began = time.monotonic()
         entry = survey.entries.get(spec.instance) if survey.entries is not None else None
         try:
@@ -94,7 +97,7 @@ class Observer:
             return look
         look.probe_futures = [self._pool.submit(probes.ask, probe) for probe in launched.probes]
         if launched.calls:
-            look.calls_future = self._pool.submit(count_calls, launched.calls, self._deadline_s)
+            look.calls_future = self._pool.submit(count_calls, launched.calls, self._deadline_s, api_keys)
         return look
 
     def _wait(self, looks: Sequence[_Look], began: float) -> None:
