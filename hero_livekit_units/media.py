@@ -102,8 +102,10 @@ class Media:
 
     def status(self) -> Observed:
         """What lives or should, with the evidence of each verdict. Changes nothing and takes a second at most."""
-        desired = self.desired()
-        return in_use(self._observer.observe(desired.specs), desired)
+        secrets = known_secrets(self._registry, Goal.RUN)
+        values = secrets.values if secrets else None
+        desired = self.desired(values)
+        return in_use(self._observer.observe(desired.specs, secrets=values), desired)
 
     def plan(self, goal: Goal = Goal.RUN, *, allowed: Collection[Allowed] = ()) -> Plan:
         """What would have to change, and why. Changes nothing."""

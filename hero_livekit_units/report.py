@@ -21,9 +21,11 @@ def status_report(observed: Observed, join_url: str, looked_by: str) -> dict[str
     Returns:
         {"units": [{"instance", "release", "wanted_release", "verdict", "because", "pid", "start_time", "age_s",
         "restarts", "ports": {name: number}, "calls": {"rooms", "people", "source"} or null, "log_file", "evidence":
-        [{"witness", "says", "speaks_for", "took_ms"}]}], "supervisor": {"kind", "version", "pid", "start_time",
-        "verdict", "says", "socket"}, "join_url", "looked_by", "took_ms"}. pid and start_time (clock ticks since boot)
-        are null where no process was seen.
+        [{"witness", "says", "speaks_for", "took_ms"}], "foreign": {"process": {"pid", "start_time"} or null, "command",
+        "user", "group", "session", "parents": [{"pid", "command"}], "dies_with", "calls", "age_s"} or null}],
+        "supervisor": {"kind", "version", "pid", "start_time", "verdict", "says", "socket"}, "join_url", "looked_by",
+        "took_ms"}. pid and start_time (clock ticks since boot) are null where no process was seen. foreign is who makes
+        the verdict foreign.
     """
     supervisor = observed.supervisor
     return {
@@ -59,4 +61,5 @@ def _unit(seen: InstanceSeen) -> dict[str, Any]:
         "calls": plain(seen.calls),
         "log_file": seen.entry.log_file if seen.entry else "",
         "evidence": plain(seen.evidence),
+        "foreign": plain(seen.foreign),
     }

@@ -14,8 +14,10 @@ from hero_livekit_units.model.observed import (
     CallsSeen,
     Entry,
     EntryState,
+    Foreign,
     InstanceSeen,
     Observed,
+    Parent,
     PortSeen,
     ProbeSeen,
     ProcessId,
@@ -43,6 +45,17 @@ REDIS, FRONT, MEDIA_ON_REDIS, _ = desired_specs(
 )
 PID = ProcessId(4242, 1_000_000)
 ANSWERING = SupervisorSeen("embedded", "0.1.0", ProcessId(77, 5), Verdict.HEALTHY, "answered in 0.3 ms", "/s/rpc.sock")
+OLD_MEDIA = Foreign(
+    ProcessId(4200, 99),
+    "livekit-server --dev",
+    "ada",
+    4100,
+    4100,
+    (Parent(4100, "old_plane"), Parent(1, "")),
+    "whoever stops its group ends it",
+    CallsSeen(1, 3, "prometheus on port 6789"),
+    3600.0,
+)
 SILENT = SupervisorSeen("", "", None, Verdict.UNKNOWN, "nobody listens on /s/rpc.sock", "/s/rpc.sock")
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 
 from hero_livekit_units.model.observed import Evidence, Observed, Verdict
 from hero_livekit_units.report import status_report
-from tests.strategies import BACKEND, MEDIA, SILENT, entry, healthy, stopped, world, worlds
+from tests.strategies import BACKEND, MEDIA, OLD_MEDIA, SILENT, entry, healthy, stopped, world, worlds
 
 UNIT_KEYS = {
     "instance",
@@ -25,6 +25,7 @@ UNIT_KEYS = {
     "calls",
     "log_file",
     "evidence",
+    "foreign",
 }
 
 
@@ -52,6 +53,7 @@ def test_a_healthy_unit() -> None:
             "calls": {"rooms": 1, "people": 3, "source": "debug-rooms"},
             "log_file": "/logs/a.log",
             "evidence": [{"witness": "kernel", "says": "pid 4242", "speaks_for": True, "took_ms": 0.5}],
+            "foreign": None,
         }
     ]
     assert report["supervisor"] == {
@@ -81,6 +83,22 @@ def test_unknown_people_are_null() -> None:
     """A count that could not be had is null, and says why."""
     (unit,) = status_report(world(healthy(MEDIA, people=None)), "", "")["units"]
     assert unit["calls"]["people"] is None
+
+
+def test_a_stranger() -> None:
+    """Who holds a port of ours, whose child it is, what would end it, and who is in its calls."""
+    (unit,) = status_report(world(attrs.evolve(stopped(MEDIA), foreign=OLD_MEDIA)), "", "")["units"]
+    assert unit["foreign"] == {
+        "process": {"pid": 4200, "start_time": 99},
+        "command": "livekit-server --dev",
+        "user": "ada",
+        "group": 4100,
+        "session": 4100,
+        "parents": [{"pid": 4100, "command": "old_plane"}, {"pid": 1, "command": ""}],
+        "dies_with": "whoever stops its group ends it",
+        "calls": {"rooms": 1, "people": 3, "source": "prometheus on port 6789"},
+        "age_s": 3600.0,
+    }
 
 
 @given(worlds())

@@ -24,7 +24,10 @@ def status_text(status: dict[str, Any], *, evidence: bool = False) -> str:
         rows.append((mark, unit["instance"], release, unit["verdict"], pid, up, _calls(unit["calls"]), unit["because"]))
     supervisor = status["supervisor"]
     who = f"{supervisor['kind']} {supervisor['version']}, pid {supervisor['pid']}" if supervisor["pid"] else "none"
-    lines = [*table(rows), "", *(_evidence(status) if evidence else ())]
+    lines = [*table(rows), ""]
+    for unit in status["units"]:
+        lines += [*_foreign(unit["instance"], unit["foreign"]), ""] if unit["foreign"] else []
+    lines += _evidence(status) if evidence else ()
     lines.append(f"supervisor  {supervisor['verdict']}: {who} ({supervisor['says']})")
     if supervisor["verdict"] != "healthy":
         lines.append("            start one with `hlu hero-proc start`; running calls do not need it")
@@ -171,6 +174,25 @@ def duration(seconds: float) -> str:
     if whole < 86400:
         return f"{whole // 3600} h {whole % 3600 // 60} min"
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def _foreign(instance: str, foreign: dict[str, Any]) -> list[str]:
+    """Who is in the way of an instance: which process, whose child, what would end it, and who is in its calls."""
+    who = foreign["command"]
+    process = foreign["process"]
+    if process:
+        who = f"pid {process['pid']} ({who}), user {foreign['user'] or 'unknown'}, up {duration(foreign['age_s'])}"
+        who += f", process group {foreign['group']}, session {foreign['session']}"
+    lines = [f"foreign     {instance}: {who}"]
+    for parent in foreign["parents"]:
+        command = f" ({parent['command']})" if parent["command"] else ""
+        lines.append(f"            child of pid {parent['pid']}{command}")
+    lines.append(f"            {foreign['dies_with']}")
+    calls = foreign["calls"]
+    if calls:
+        people = "unknown" if calls["people"] is None else f"{calls['people']} in {calls['rooms']} rooms"
+        lines.append(f"            people in its calls: {people} ({calls['source']})")
+    return lines
 
 
 def _evidence(status: dict[str, Any]) -> list[str]:

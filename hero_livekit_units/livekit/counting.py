@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.livekit.asking import asked
@@ -14,19 +15,29 @@ from hero_livekit_units.model.observed import CallsSeen
 from hero_livekit_units.model.unit import CallSource, CallSourceKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from hero_livekit_units.model.launch import Port
 
 _LARGEST_ANSWER = 64 * 1024 * 1024
+_LIST_ROOMS = "/twirp/livekit.RoomService/ListRooms"
+_TOKEN_LIFE_S = 10  # it may go to a stranger, who is to have no use for it
 
 
-def count_calls(sources: Sequence[tuple[CallSource, Port]], timeout_s: float) -> CallsSeen:
-    """Ask the sources in turn until one answers; `timeout_s` is for each."""
+def count_calls(
+    sources: Sequence[tuple[CallSource, Port]], timeout_s: float, api_keys: Mapping[str, str] | None = None
+) -> CallsSeen:
+    """Ask the sources in turn until one answers.
+
+    Args:
+        sources: where to ask, in order of trust.
+        timeout_s: for each source.
+        api_keys: secrets by API key, for the source that lets in only who has one.
+    """
     reasons = []
     for source, port in sources:
         try:
-            rooms, people = _COUNTS[source.kind](port, timeout_s)
+            rooms, people = _COUNTS[source.kind](port, timeout_s, api_keys or {})
         except (OSError, http.client.HTTPException, ValueError, OverflowError) as error:
             reasons.append(f"{source.kind} on port {port.number}: {str(error) or type(error).__name__}")
         else:
@@ -34,7 +45,7 @@ def count_calls(sources: Sequence[tuple[CallSource, Port]], timeout_s: float) ->
     return CallsSeen(None, None, "; ".join(reasons) or "nothing to ask")
 
 
-def _debug_rooms(port: Port, timeout_s: float) -> tuple[int, int]:
+def _debug_rooms(port: Port, timeout_s: float, _: Mapping[str, str]) -> tuple[int, int]:
     """The data that livekit-server's own drain decides by (known to 1.13.3 and later)."""
     rooms = json.loads(_get(port, "/debug/rooms", timeout_s))
     if not isinstance(rooms, list) or not all(isinstance(room, dict) for room in rooms):
@@ -52,7 +63,7 @@ def _people(room: dict[str, Any]) -> int:
     return len(participants)
 
 
-def _prometheus(port: Port, timeout_s: float) -> tuple[int, int]:
+def _prometheus(port: Port, timeout_s: float, _: Mapping[str, str]) -> tuple[int, int]:
     from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415  only as a fallback
 
     totals = {"livekit_room_total": 0.0, "livekit_participant_total": 0.0}
@@ -67,14 +78,55 @@ def _prometheus(port: Port, timeout_s: float) -> tuple[int, int]:
     return int(totals["livekit_room_total"]), int(totals["livekit_participant_total"])
 
 
+def _list_rooms(port: Port, timeout_s: float, api_keys: Mapping[str, str]) -> tuple[int, int]:
+    """What RoomService tells whoever has a key. It may lag, and it leaves out agents, so it is asked last."""
+    if not api_keys:
+        raise ValueError("no key known")
+    for key, secret in api_keys.items():  # while a key is being replaced there are two, and the server may know one
+        with asked(port, _LIST_ROOMS, timeout_s / len(api_keys), body=b"{}", headers=_signed(key, secret)) as answer:
+            if answer.status != 401:
+                return _listed(json.loads(_body(answer)))
+    raise ValueError("it does not know our key")
+
+
+def _signed(key: str, secret: str) -> dict[str, str]:
+    import jwt  # noqa: PLC0415  only as a last resort
+
+    now_s = int(time.time())
+    grant = {"iss": key, "nbf": now_s - 1, "exp": now_s + _TOKEN_LIFE_S, "video": {"roomList": True}}
+    try:
+        token = jwt.encode(grant, secret, algorithm="HS256")
+    except jwt.PyJWTError as error:
+        raise ValueError("the key cannot sign") from error
+    return {"authorization": f"Bearer {token}", "content-type": "application/json"}
+
+
+def _listed(answer: Any) -> tuple[int, int]:
+    rooms = answer.get("rooms") if isinstance(answer, dict) else None
+    if not isinstance(rooms, list) or not all(isinstance(room, dict) for room in rooms):
+        raise ValueError("not a list of rooms")
+    people = [room.get("num_participants", room.get("numParticipants")) for room in rooms]
+    if not all(type(count) is int and count >= 0 for count in people):
+        raise ValueError("a room without a number of people")
+    return len(rooms), sum(people)
+
+
 def _get(port: Port, path: str, timeout_s: float) -> bytes:
     with asked(port, path, timeout_s) as answer:
-        if answer.status != 200:
-            raise ValueError(f"HTTP {answer.status}")
-        body = answer.read(_LARGEST_ANSWER)
-        if answer.length:
-            raise ValueError("the answer ends early")
-        return body
+        return _body(answer)
 
 
-_COUNTS = {CallSourceKind.DEBUG_ROOMS: _debug_rooms, CallSourceKind.PROMETHEUS: _prometheus}
+def _body(answer: http.client.HTTPResponse) -> bytes:
+    if answer.status != 200:
+        raise ValueError(f"HTTP {answer.status}")
+    body = answer.read(_LARGEST_ANSWER)
+    if answer.length:
+        raise ValueError("the answer ends early")
+    return body
+
+
+_COUNTS = {
+    CallSourceKind.DEBUG_ROOMS: _debug_rooms,
+    CallSourceKind.PROMETHEUS: _prometheus,
+    CallSourceKind.LIST_ROOMS: _list_rooms,
+}

@@ -105,7 +105,8 @@ class ProcessSeen:
 class PortSeen:
     """Who holds a port. `looked` is false where the kernel would not tell; `owner` is None when nobody holds it.
 
-    `owner_pid` is 0 for a holder whose process cannot be seen (another user's); `owner_command` describes it.
+    `owner_pid` is 0 for a holder whose process cannot be seen (another user's); `owner_command` describes it, and
+    `owner_user` is the user, which is "" for a holder that can be seen.
     """
 
     port: Port
@@ -113,6 +114,7 @@ class PortSeen:
     held: bool
     owner_pid: int = 0
     owner_command: str = ""
+    owner_user: str = ""
 
 
 @frozen
@@ -135,6 +137,34 @@ class CallsSeen:
 
 
 @frozen
+class Parent:
+    """A process above another one; `command` is cut when long, and "" where it cannot be read."""
+
+    pid: int
+    command: str
+
+
+@frozen
+class Foreign:
+    """A process that is not ours and holds a port of ours, so that somebody can decide what becomes of it.
+
+    process: None where it cannot be seen; then user and command are all that is known, or less. command: cut when long.
+    group, session: 0 where they are not known. parents: the next one first, up to pid 1 where they can be seen.
+    dies_with: what would end it, in words. calls: None for a unit that carries none. age_s: seconds since its start.
+    """
+
+    process: ProcessId | None
+    command: str
+    user: str
+    group: int
+    session: int
+    parents: tuple[Parent, ...]
+    dies_with: str
+    calls: CallsSeen | None
+    age_s: float | None = None
+
+
+@frozen
 class Evidence:
     """One thing that was seen: which witness said what, whether it speaks for the instance, how long looking took."""
 
@@ -149,7 +179,8 @@ class InstanceSeen:
     """Everything seen of one instance, and what follows.
 
     ports, probes and calls are those that the process was launched with, where it runs with other settings than the
-    spec's. in_the_way: ports of the spec that it does not have, and that somebody else holds.
+    spec's. in_the_way: ports of the spec that it does not have, and that somebody else holds. foreign: who makes the
+    verdict foreign.
     entry: None when the supervisor does not know it or could not be asked (`registry_looked` tells which).
     files_differ: for each LaunchSpec that it may run by, by digest, the paths that are missing or not as they should
     be; None when that could not be told.
@@ -169,6 +200,7 @@ class InstanceSeen:
     because: str
     evidence: tuple[Evidence, ...]
     in_the_way: tuple[PortSeen, ...] = ()
+    foreign: Foreign | None = None
 
     def differ(self, spec: LaunchSpec) -> tuple[str, ...] | None:
         """Paths that are missing or not as a LaunchSpec has them, None when that could not be told."""

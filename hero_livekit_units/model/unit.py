@@ -39,6 +39,7 @@ class CallSourceKind(StrEnum):
 
     DEBUG_ROOMS = "debug-rooms"
     PROMETHEUS = "prometheus"
+    LIST_ROOMS = "list-rooms"
 
 
 class FileFormat(StrEnum):

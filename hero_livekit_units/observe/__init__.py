@@ -2,6 +2,7 @@
 
     kernel   processes by /proc            ┐
     ports    who holds a port              │
+    stranger who it is that is not ours    │
     probes   what the program itself says  ├──▶ observer (asks all, one deadline) ──▶ verdict (pure) ──▶ Observed
     files    what lies in the folders      │
     registry the supervisor's word         ┘

@@ -6,9 +6,14 @@ import os
 import time
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hero_livekit_units.model.observed import ProcessId, ProcessSeen
+from hero_livekit_units.model.observed import Parent, ProcessId, ProcessSeen
+from hero_livekit_units.observe.foreign import Kin
 from hero_livekit_units.procfs import stat_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _DEAD = {b"Z", b"X", b"x"}  # a zombie has ended; only its parent has not asked yet
 
@@ -38,6 +43,38 @@ def see_process(pid: int) -> ProcessSeen | None:
     )
 
 
+def see_kin(pid: int) -> Kin | None:
+    """Whose a process is, its group, and the processes above it; None when there is no such process."""
+    import psutil  # noqa: PLC0415  slow, and only needed for a stranger
+
+    fields = _shown(pid)
+    if not fields:
+        return None
+    try:
+        user = psutil.Process(pid).username()
+    except psutil.Error:
+        user = ""
+    parents: dict[int, Parent] = {}
+    above = int(fields[1])
+    # Pids may be given out again while we look: no process stands above itself.
+    while above and above not in parents:
+        parents[above] = Parent(above, _command(Path("/proc", str(above))))
+        around = _shown(above)
+        above = int(around[1]) if around else 0
+    group = int(fields[2])
+    lead = Parent(group, _command(Path("/proc", str(group)))) if _shown(group) else None
+    return Kin(user, group, int(fields[3]), tuple(parents.values()), lead)
+
+
+def _shown(pid: int) -> list[bytes]:
+    """Its fields, none when it has ended or is hidden from us."""
+    try:
+        fields = stat_fields(pid)
+    except PermissionError:
+        return []
+    return [] if fields and fields[0] in _DEAD else fields
+
+
 def is_alive(process: ProcessId) -> bool:
     """Whether this very process still lives: same pid, same start."""
     seen = see_process(process.pid)
@@ -61,6 +98,21 @@ def socket_inodes(pid: int) -> frozenset[int] | None:
     except PermissionError:
         return None
     return frozenset(found)
+
+
+def owners(inodes: Collection[int], until_s: float) -> dict[int, int]:
+    """Which process has which of these sockets open: pids by inode, so far as they were found in time.
+
+    Of several that share a socket it is the one with the lowest pid, mostly their parent. Looks at every process of the
+    host, and at no more after `until_s` (monotonic clock).
+    """
+    found: dict[int, int] = {}
+    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdecimal()):  # noqa: PTH208  as above
+        if len(found) == len(inodes) or time.monotonic() >= until_s:
+            break
+        for inode in (socket_inodes(pid) or frozenset()).intersection(inodes):
+            found.setdefault(inode, pid)
+    return found
 
 
 def descendants(pid: int) -> list[int]:

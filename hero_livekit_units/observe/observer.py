@@ -24,6 +24,8 @@ from hero_livekit_units.observe import kernel, probes
 from hero_livekit_units.observe.files import files_that_differ
 from hero_livekit_units.observe.ports import see_ports
 from hero_livekit_units.observe.sockets import holders
+from hero_livekit_units.observe.stranger import Stranger, timed
+from hero_livekit_units.observe.stranger import evidence as told
 from hero_livekit_units.observe.verdict import conclude, foreign_holder, holder
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class Observer:
         Args:
             specs: the instances to look at. Of several for one instance the first says where to look; they differ in
                 nothing but their files.
-            secrets: by name; with them, the files on disk are compared too.
+            secrets: by name; with them, the files on disk are compared too, and calls counted where a key is needed.
         """
         began = time.monotonic()
         variants: dict[str, list[LaunchSpec]] = {}
@@ -61,12 +63,21 @@ class Observer:
         survey = self._registry.survey(list(variants))
         survey_ms = (time.monotonic() - began) * 1000
         listing = holders()
-        looks = [self._look(found[0], survey, listing) for found in variants.values()]
+        api_keys = (secrets or {}).get("api_keys")
+        until_s = began + self._deadline_s
+        looks = [self._look(found[0], survey, listing, api_keys, until_s) for found in variants.values()]
         self._wait(looks, began)
         seen = [self._conclude(look, survey, survey_ms, variants[look.wanted.instance], secrets) for look in looks]
         return Observed(survey.supervisor, tuple(seen), (time.monotonic() - began) * 1000)
 
-    def _look(self, spec: LaunchSpec, survey: Survey, listing: Holders | None) -> _Look:
+    def _look(
+        self,
+        spec: LaunchSpec,
+        survey: Survey,
+        listing: Holders | None,
+        api_keys: Mapping[str, str] | None,
+        until_s: float,
+    ) -> _Look:
         began = time.monotonic()
         entry = survey.entries.get(spec.instance) if survey.entries is not None else None
         try:
@@ -79,7 +90,7 @@ class Observer:
             else:
                 process = None  # the pid was reused: the process that the supervisor remembers is gone
         process_ms = (time.monotonic() - began) * 1000
-        ports = see_ports(spec.ports, listing, process)
+        ports = see_ports(spec.ports, listing, process, until_s)
         if process is None:
             # The supervisor has lost it, or cannot be asked: whoever holds its ports may carry its marks.
             process = _by_marks(spec, ports)
@@ -88,17 +99,22 @@ class Observer:
         if process and launched is not spec:
             new = [seen for seen in ports if seen.port not in launched.ports]
             in_the_way = tuple(seen for seen in new if seen.held and seen.owner_pid != process.id.pid)
-            ports = see_ports(launched.ports, listing, process)
+            ports = see_ports(launched.ports, listing, process, until_s)
         ports_ms = (time.monotonic() - began) * 1000 - process_ms
         look = _Look(launched, entry, process, process_ms, ports, ports_ms)
         look.wanted, look.in_the_way = spec, in_the_way
-        if process is None or foreign_holder(process, ports):
-            why = "not asked, as the port is not ours" if foreign_holder(process, ports) else "nobody is there"
+        stranger = foreign_holder(process, ports)
+        if stranger:
+            look.stranger = Stranger(
+                stranger, launched, ports, pool=self._pool, deadline_s=self._deadline_s, api_keys=api_keys
+            )
+        if process is None or stranger:
+            why = "not asked, as the port is not ours" if stranger else "nobody is there"
             look.probes = [probes.not_asked(probe, why) for probe in launched.probes]
             return look
         look.probe_futures = [self._pool.submit(probes.ask, probe) for probe in launched.probes]
         if launched.calls:
-            look.calls_future = self._pool.submit(count_calls, launched.calls, self._deadline_s)
+            look.calls_future = self._pool.submit(timed, count_calls, launched.calls, self._deadline_s, api_keys)
         return look
 
     def _wait(self, looks: Sequence[_Look], began: float) -> None:
@@ -112,7 +128,8 @@ class Observer:
                 ]
             if look.calls_future is not None:
                 late = CallsSeen(None, None, f"no answer within {self._deadline_s:g} s")
-                look.calls = look.calls_future.result() if look.calls_future.done() else late
+                done = look.calls_future.done()
+                look.calls, look.calls_ms = look.calls_future.result() if done else (late, self._deadline_s * 1000)
             elif look.spec.carries_calls:
                 look.calls = CallsSeen(None, None, "not asked")
 
@@ -133,6 +150,10 @@ class Observer:
             ports=look.ports,
             probes=look.probes,
         )
+        supervisor = survey.supervisor.process
+        foreign, foreign_ms = (
+            look.stranger.result(supervisor.pid if supervisor else 0) if look.stranger else (None, 0.0)
+        )
         program = look.wanted.argv[0]
         return InstanceSeen(
             spec=look.wanted,
@@ -146,8 +167,9 @@ class Observer:
             program_missing="" if Path(program).exists() else program,
             verdict=verdict,
             because=because,
-            evidence=look.evidence(survey, survey_ms),
+            evidence=(*look.evidence(survey, survey_ms), *([told(foreign, foreign_ms)] if foreign else [])),
             in_the_way=look.in_the_way,
+            foreign=foreign,
         )
 
 
@@ -174,12 +196,15 @@ class _Look:
         self.probes: list[ProbeSeen] = []
         self.probe_futures: list[Future[ProbeSeen]] = []
         self.calls: CallsSeen | None = None
-        self.calls_future: Future[CallsSeen] | None = None
+        self.calls_ms = 0.0
+        self.calls_future: Future[tuple[CallsSeen, float]] | None = None
+        self.stranger: Stranger | None = None
 
     def futures(self) -> list[Future[object]]:
         """Everything that is still being asked."""
         calls = [self.calls_future] if self.calls_future is not None else []
-        return [*self.probe_futures, *calls]  # type: ignore[list-item]
+        strangers = self.stranger.futures() if self.stranger else []
+        return [*self.probe_futures, *calls, *strangers]  # type: ignore[list-item]
 
     def evidence(self, survey: Survey, survey_ms: float) -> tuple[Evidence, ...]:
         """What each witness said, for a person to argue with."""
@@ -188,7 +213,7 @@ class _Look:
             self._kernel_evidence(),
             *(_port_evidence(seen, self.process, self.ports_ms) for seen in self.ports),
             *(Evidence(f"probe {seen.probe.name}", seen.says, seen.ok, seen.took_ms) for seen in self.probes),
-            *([_calls_evidence(self.calls)] if self.calls else []),
+            *([_calls_evidence(self.calls, self.calls_ms)] if self.calls else []),
         )
 
     def _registry_evidence(self, survey: Survey, took_ms: float) -> Evidence:
@@ -256,9 +281,9 @@ def _port_evidence(seen: PortSeen, process: ProcessSeen | None, took_ms: float) 
     )
 
 
-def _calls_evidence(calls: CallsSeen) -> Evidence:
+def _calls_evidence(calls: CallsSeen, took_ms: float) -> Evidence:
     if calls.people is None:
-        return Evidence("calls", f"unknown ({calls.source})", None, 0.0)
+        return Evidence("calls", f"unknown ({calls.source})", None, took_ms)
     return Evidence(
-        "calls", f"{calls.people} people in {calls.rooms} rooms ({calls.source})", speaks_for=True, took_ms=0.0
+        "calls", f"{calls.people} people in {calls.rooms} rooms ({calls.source})", speaks_for=True, took_ms=took_ms
     )

@@ -67,10 +67,13 @@ def foreign_holder(process: ProcessSeen | None, ports: Sequence[PortSeen]) -> Po
 
 def holder(seen: PortSeen) -> str:
     """Who holds a port, in words; a long command line is cut."""
-    command = seen.owner_command
-    if len(command) > _LONGEST_COMMAND:
-        command = f"{command[:_LONGEST_COMMAND]}..."
+    command = shortened(seen.owner_command)
     return f"pid {seen.owner_pid} ({command})" if seen.owner_pid else command
+
+
+def shortened(command: str) -> str:
+    """A command line of a length that can be shown."""
+    return command if len(command) <= _LONGEST_COMMAND else f"{command[:_LONGEST_COMMAND]}..."
 
 
 def _absent(*, registry_looked: bool, entry: Entry | None, ports: Sequence[PortSeen]) -> tuple[Verdict, str]:

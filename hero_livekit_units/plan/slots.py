@@ -72,8 +72,9 @@ def choose(observed: Observed, desired: Desired, allowed: frozenset[Allowed] = f
 
 
 def in_use(observed: Observed, desired: Desired) -> Observed:
-    """The world without the slots that are neither wanted nor used."""
-    slot = choose(observed, desired).slot
+    """The world without the slots that are neither wanted nor used; its slot is the one that new rooms go to now."""
+    target = choose(observed, desired)
+    slot = target.slot if target.serving is None else target.serving
     spare = {spec.instance for other, spec in desired.media.items() if other != slot and _is_spare(observed, spec)}
     instances = tuple(seen for seen in observed.instances if seen.spec.instance not in spare)
     return attrs.evolve(observed, instances=instances, slot=slot)

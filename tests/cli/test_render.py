@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 
@@ -16,12 +17,12 @@ from hero_livekit_units.cli.render import (
     table,
     units_text,
 )
-from hero_livekit_units.model.observed import Evidence, Observed
+from hero_livekit_units.model.observed import CallsSeen, Evidence, Foreign, Observed
 from hero_livekit_units.model.plain import plain
 from hero_livekit_units.model.plan import Goal
 from hero_livekit_units.plan.planner import plan
 from hero_livekit_units.report import status_report
-from tests.strategies import BACKEND, MEDIA, SILENT, healthy, stopped, world, worlds
+from tests.strategies import BACKEND, MEDIA, OLD_MEDIA, SILENT, healthy, stopped, world, worlds
 
 
 def shown(observed: Observed, *, evidence: bool = False) -> str:
@@ -48,6 +49,32 @@ def test_nothing_runs_and_nobody_answers() -> None:
     assert "○  livekit-server@a  1.13.5-r1  stopped  -    -   -      the supervisor does not know it" in text
     assert "supervisor  unknown: none (nobody listens on /s/rpc.sock)" in text
     assert "start one with `hlu hero-proc start`; running calls do not need it" in text
+
+
+def test_a_stranger_is_described() -> None:
+    """Below the table: who it is, under whom it runs, what would end it, and how many people that would hit."""
+    seen = attrs.evolve(stopped(MEDIA), foreign=OLD_MEDIA)
+    group = "process group 4100, session 4100"
+    assert shown(world(seen)).splitlines()[2:8] == [
+        "",
+        f"foreign     livekit-server@a: pid 4200 (livekit-server --dev), user ada, up 1 h 0 min, {group}",
+        "            child of pid 4100 (old_plane)",
+        "            child of pid 1",
+        "            whoever stops its group ends it",
+        "            people in its calls: 3 in 1 rooms (prometheus on port 6789)",
+    ]
+
+
+def test_a_stranger_of_another_user_is_described_by_its_user() -> None:
+    """What cannot be seen is not made up, and who cannot be counted is not nobody."""
+    hidden = Foreign(None, "a process of user eve", "eve", 0, 0, (), "eve can see it", CallsSeen(None, None, "hidden"))
+    assert shown(world(attrs.evolve(stopped(MEDIA), foreign=hidden))).splitlines()[3:7] == [
+        "foreign     livekit-server@a: a process of user eve",
+        "            eve can see it",
+        "            people in its calls: unknown (hidden)",
+        "",
+    ]
+    assert "its calls" not in shown(world(attrs.evolve(stopped(BACKEND), foreign=attrs.evolve(hidden, calls=None))))
 
 
 def test_unknown_calls_are_not_none() -> None:

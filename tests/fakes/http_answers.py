@@ -1,8 +1,9 @@
-"""A small HTTP server on a TCP port of 127.0.0.1 whose answers are bytes by path, or a hang."""
+"""A small HTTP server on a TCP port of 127.0.0.1 whose answers are bytes by path, several in turn, or a hang."""
 
 from __future__ import annotations
 
 import contextlib
+import http.client
 import socketserver
 import threading
 import time
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from email.message import Message
     from types import TracebackType
 
 DRIP = b"a byte now and then, without an end"
@@ -23,19 +25,26 @@ def ok(body: str) -> bytes:
 
 
 class HttpAnswers:
-    """Serves while the context lasts; None is silence, DRIP bytes without an end. `asked` lists the paths."""
+    """Serves while the context lasts; None is silence, DRIP bytes without an end.
 
-    def __init__(self, answers: Mapping[str, bytes | None]) -> None:
+    `asked` lists the paths, `heads` what was said with each.
+    """
+
+    def __init__(self, answers: Mapping[str, bytes | list[bytes] | None]) -> None:
         self.asked: list[str] = []
+        self.heads: list[Message] = []
         own = self
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 path = self.rfile.readline().split()[1].decode()
-                while self.rfile.readline().strip():
-                    pass
+                head = http.client.parse_headers(self.rfile)
+                self.rfile.read(int(head.get("content-length", "0")))
+                own.heads.append(head)
                 own.asked.append(path)
                 found = answers.get(path, NOT_FOUND)
+                if isinstance(found, list):
+                    found = found[len(own.asked) - 1]
                 if found is None:
                     self.rfile.read(1)
                 elif found is DRIP:

@@ -1,6 +1,8 @@
 """A unit that holds the ports it is told to and answers HTTP on the TCP ones; prints `ready` when it does.
 
-unit.py [--silent] tcp:HOST:PORT udp:HOST:PORT ...      --silent accepts and never answers
+unit.py [--silent | --busy] tcp:HOST:PORT udp:HOST:PORT ...
+
+--silent accepts and never answers, --busy says that two people are in a room.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ import selectors
 import socket
 import sys
 
-_BODY = {b"/debug/rooms": b"[]"}
+_EMPTY = {b"/debug/rooms": b"[]"}
+_BUSY = {b"/debug/rooms": b'[{"Name": "standup", "Participants": {"ana": {}, "ben": {}}}]'}
 
 
 def _listen(word: str) -> socket.socket:
@@ -27,12 +30,12 @@ def _listen(word: str) -> socket.socket:
     return sock
 
 
-def _answer(connection: socket.socket) -> None:
+def _answer(connection: socket.socket, bodies: dict[bytes, bytes]) -> None:
     with connection:
         connection.settimeout(1.0)
         try:
             path = [*connection.recv(4096).split(), b"", b""][1]
-            body = _BODY.get(path, b"OK")
+            body = bodies.get(path, b"OK")
             connection.sendall(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
         except OSError:
             return
@@ -41,10 +44,11 @@ def _answer(connection: socket.socket) -> None:
 def main(words: list[str]) -> None:
     """Listen and answer until killed."""
     silent = "--silent" in words
+    bodies = _BUSY if "--busy" in words else _EMPTY
     kept = []
     with selectors.DefaultSelector() as selector:
         for word in words:
-            if word == "--silent":
+            if word.startswith("--"):
                 continue
             kept.append(sock := _listen(word))
             if word.startswith("tcp"):
@@ -57,7 +61,7 @@ def main(words: list[str]) -> None:
                     if silent:
                         kept.append(connection)
                     else:
-                        _answer(connection)
+                        _answer(connection, bodies)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,13 @@ def launch() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Starts a program and waits for its `ready`; at the end all are killed."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(argv: list[str], marks: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def start(
+        argv: list[str], marks: Mapping[str, str] | None = None, *, own_group: bool = False
+    ) -> subprocess.Popen[bytes]:
         environment = {"PATH": os.environ["PATH"]} | dict(marks or {})
-        program = subprocess.Popen(argv, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        program = subprocess.Popen(
+            argv, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=own_group
+        )
         started.append(program)
         assert program.stdout is not None
         assert program.stdout.readline() == b"ready\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -12,11 +13,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 import hero_livekit_units
 from hero_livekit_units.model.observed import ProcessId
-from hero_livekit_units.observe.kernel import is_alive, see_process, socket_inodes
+from hero_livekit_units.observe.kernel import is_alive, owners, see_kin, see_process, socket_inodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,6 +153,38 @@ def test_sockets_of_a_process() -> None:
         assert before is not None
         assert found - before == {os.fstat(held.fileno()).st_ino}
     assert socket_inodes(os.getpid()) == before
+
+
+def test_the_owner_of_a_socket() -> None:
+    """A socket is found at whoever has it open, and only while there is time to look."""
+    with socket.socket() as held:
+        inode = os.fstat(held.fileno()).st_ino
+        assert owners({inode}, time.monotonic() + 10.0) == {inode: os.getpid()}
+        assert owners({inode}, time.monotonic()) == {}
+    assert owners({inode}, time.monotonic() + 10.0) == {}
+
+
+def test_the_kin_of_a_process(launch: Launch) -> None:
+    """Its user, group and session, and every process above it up to the first one that can be seen."""
+    program = launch([*PYTHON, SLEEPER], own_group=True).pid
+    kin = see_kin(program)
+    assert kin is not None
+    assert (kin.user, kin.group, kin.session) == (pwd.getpwuid(os.getuid()).pw_name, program, program)
+    assert [parent.pid for parent in kin.parents] == [above.pid for above in psutil.Process(program).parents()]
+    own = see_process(os.getpid())
+    assert own is not None
+    assert kin.parents[0].command == own.command
+    assert kin.leader is not None
+    assert (kin.leader.pid, kin.leader.command) == (program, " ".join([*PYTHON, SLEEPER]))
+
+
+def test_the_kin_of_nobody() -> None:
+    """A process that has ended has none."""
+    program = subprocess.Popen([*PYTHON, "pass"])
+    until(lambda: see_process(program.pid) is None)
+    assert see_kin(program.pid) is None
+    program.wait()
+    assert see_kin(program.pid) is None
 
 
 def test_sockets_of_another_users_process() -> None:

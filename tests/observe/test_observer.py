@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pwd
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,29 +14,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import psutil
 import pytest
 
 from hero_livekit_units.definitions.render import file_text
 from hero_livekit_units.execute.files import write_atomically
 from hero_livekit_units.livekit.desired import desired_specs
 from hero_livekit_units.livekit.keys import ensure_secrets
-from hero_livekit_units.model.observed import Entry, EntryState, InstanceSeen, ProcessId, Verdict
+from hero_livekit_units.model.observed import CallsSeen, Entry, EntryState, InstanceSeen, ProcessId, Verdict
 from hero_livekit_units.model.settings import LivekitSettings, Settings
-from hero_livekit_units.observe.kernel import see_process
+from hero_livekit_units.model.unit import CallSourceKind
+from hero_livekit_units.observe.kernel import descendants, is_alive, see_process
 from hero_livekit_units.observe.observer import Observer
 from hero_livekit_units.registry.hero_proc import HeroProcRegistry
+from tests.fakes.http_answers import HttpAnswers
 from tests.fakes.registry import MemoryRegistry
 from tests.fakes.socket_peer import BEHAVIOURS, SocketPeer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from hero_livekit_units.definitions.catalog import Catalog
     from hero_livekit_units.model.launch import LaunchSpec
+    from hero_livekit_units.registry.port import Survey
 
+    Launch = Callable[..., subprocess.Popen[bytes]]
     LaunchUnit = Callable[..., subprocess.Popen[bytes]]
 
 ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "tests" / "fakes" / "unit.py"
 
 
 @pytest.fixture
@@ -222,6 +231,196 @@ def test_ours_and_a_stranger_on_two_ports(spec: LaunchSpec, launch_unit: LaunchU
     assert {probe.says.partition(": ")[2] for probe in found.probes} == {"not asked, as the port is not ours"}
     assert found.calls is not None
     assert (found.calls.people, found.calls.source) == (None, "not asked")
+
+
+OLD_PLANE = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+# As a supervisor has it: what it starts gets a process group of its own.
+SUPERVISOR = "import subprocess, sys; subprocess.run(sys.argv[1:], start_new_session=True)"
+BARE = [sys.executable, "-S", "-E"]
+
+
+@pytest.fixture
+def launch_tree(launch: Launch) -> Iterator[Callable[..., int]]:
+    """Starts programs, each the child of the one before, and a unit as the last; gives the pid of the first."""
+    ends: list[int] = []
+
+    def start(*programs: str, words: Sequence[str]) -> int:
+        argv = [*BARE, str(UNIT), *words]
+        for program in reversed(programs):
+            argv = [*BARE, "-c", program, *argv]
+        first = launch(argv, own_group=True).pid
+        ends.extend(descendants(first))
+        return first
+
+    yield start
+    for pid in ends:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_media_of_an_old_control_plane(spec: LaunchSpec, launch_tree: Callable[..., int]) -> None:
+    """On the first day: who has the ports, under whom it runs, what would end its calls, and how many people they have.
+
+    Nothing of it is signalled.
+    """
+    plane = launch_tree(OLD_PLANE, words=["--busy", *words(spec)])
+    found = look(MemoryRegistry(), spec)
+    assert (found.verdict, found.process) == (Verdict.FOREIGN, None)
+    foreign = found.foreign
+    assert foreign is not None
+    assert foreign.process is not None
+    pid = foreign.process.pid
+    assert descendants(plane) == [pid]
+    assert is_alive(foreign.process)
+    assert f"pid {pid} " in found.because
+    assert foreign.command.startswith(f"{sys.executable} -S -E {UNIT} --busy ")
+    assert foreign.user == pwd.getpwuid(os.getuid()).pw_name
+    assert (foreign.group, foreign.session) == (plane, plane)
+    assert [parent.pid for parent in foreign.parents] == [above.pid for above in psutil.Process(pid).parents()]
+    assert [parent.pid for parent in foreign.parents[:2]] == [plane, os.getpid()]
+    assert foreign.parents[0].command.startswith(f"{sys.executable} -S -E -c {OLD_PLANE}")
+    assert foreign.dies_with == (
+        f"it is in process group {plane}, led by pid {plane} ({foreign.parents[0].command}): "
+        f"whoever stops that group ends it; that its parent, pid {plane}, ends does not by itself end it"
+    )
+    assert foreign.calls == CallsSeen(1, 2, f"debug-rooms on port {spec.port('debug').number}")
+    (told,) = [piece for piece in found.evidence if piece.witness == "foreign"]
+    assert (told.speaks_for, told.says.endswith(f"people in its calls: 2 in 1 rooms ({foreign.calls.source})")) == (
+        False,
+        True,
+    )
+    assert told.took_ms > 0.0
+
+
+class Supervised(MemoryRegistry):
+    """A supervisor that says which process it is."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__()
+        self.pid = pid
+
+    def survey(self, instances: Sequence[str]) -> Survey:
+        """As the memory has it."""
+        found = super().survey(instances)
+        return attrs.evolve(found, supervisor=attrs.evolve(found.supervisor, process=ProcessId(self.pid, 1)))
+
+
+def test_media_in_the_group_of_a_service(spec: LaunchSpec, launch_tree: Callable[..., int]) -> None:
+    """A child of a plane that hero_proc runs ends with the restart of that service, and that is told."""
+    supervisor = launch_tree(SUPERVISOR, OLD_PLANE, words=words(spec))
+    plane, media = descendants(supervisor)
+    foreign = look(Supervised(supervisor), spec).foreign
+    assert foreign is not None
+    assert foreign.process is not None
+    assert (foreign.process.pid, foreign.group) == (media, plane)
+    assert f", as restarting this service of the supervisor (pid {supervisor}) does" in foreign.dies_with
+
+
+def test_media_that_outlived_their_plane(spec: LaunchSpec, launch_tree: Callable[..., int]) -> None:
+    """Its parent has ended and it has not: only whoever stops the group that is left ends it."""
+    plane = launch_tree(OLD_PLANE, words=words(spec))
+    os.kill(plane, signal.SIGKILL)
+    ends = time.monotonic() + 5.0
+    while see_process(plane):
+        assert time.monotonic() < ends
+        time.sleep(0.005)
+    foreign = look(MemoryRegistry(), spec).foreign
+    assert foreign is not None
+    assert foreign.group == plane
+    assert foreign.dies_with.startswith(f"it is in process group {plane}, whose leader has ended or is hidden: ")
+
+
+def test_a_stranger_without_a_port_to_count_at(spec: LaunchSpec, launch_unit: LaunchUnit) -> None:
+    """Whoever counts on another port does not count its people: they are unknown, never 0."""
+    launch_unit(f"tcp:127.0.0.1:{spec.port('rtc_tcp').number}")
+    foreign = look(MemoryRegistry(), spec).foreign
+    assert foreign is not None
+    assert foreign.calls == CallsSeen(None, None, "it is not seen to hold a port where calls are counted")
+
+
+def test_a_stranger_that_does_not_know_our_key(spec: LaunchSpec) -> None:
+    """It is asked with our key where that is the only way, and its refusal is no 0."""
+    refuses = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n"
+    with HttpAnswers({"/twirp/livekit.RoomService/ListRooms": refuses}) as server:
+        taken = with_ports(spec, http=server.port)
+        secrets = ensure_secrets(MemoryRegistry())
+        foreign = Observer(MemoryRegistry()).observe([taken], secrets=secrets).instances[0].foreign
+    assert foreign is not None
+    assert foreign.process is not None
+    assert foreign.process.pid == os.getpid()
+    assert foreign.calls == CallsSeen(None, None, f"list-rooms on port {server.port}: it does not know our key")
+
+
+def test_our_own_are_counted_with_our_key(spec: LaunchSpec, launch_unit: LaunchUnit) -> None:
+    """The secrets that the look is given let it count where neither list nor gauges answer."""
+    listed = attrs.evolve(spec, calls=tuple(one for one in spec.calls if one[0].kind is CallSourceKind.LIST_ROOMS))
+    pid = launch_unit(*words(spec), marks=spec.environment).pid
+    secrets = ensure_secrets(MemoryRegistry())
+    without = look(registered(spec, pid), listed).calls
+    found = Observer(registered(spec, pid)).observe([listed], secrets=secrets).instances[0].calls
+    where = f"list-rooms on port {spec.port('http').number}"
+    assert without == CallsSeen(None, None, f"{where}: no key known")
+    assert found is not None
+    assert found.source.startswith(f"{where}: Expecting value")  # it was asked; the fake unit answers OK to everything
+
+
+def test_a_stranger_that_does_not_answer(spec: LaunchSpec, launch_unit: LaunchUnit) -> None:
+    """One deadline holds for the stranger too: it is described in time, and its people are unknown."""
+    pid = launch_unit("--silent", *words(spec)).pid
+    began = time.monotonic()
+    found = look(MemoryRegistry(), spec, deadline_s=0.4)
+    assert time.monotonic() - began < 0.9
+    assert found.foreign is not None
+    assert found.foreign.process is not None
+    assert found.foreign.process.pid == pid
+    assert found.foreign.calls == CallsSeen(None, None, "no answer within 0.4 s")
+    assert found.evidence[-1].took_ms == 400.0
+
+
+def test_a_stranger_of_a_unit_without_calls(spec: LaunchSpec, launch_unit: LaunchUnit) -> None:
+    """Nobody is in its calls, as it has none: there is nothing to count."""
+    launch_unit(*words(spec))
+    foreign = look(MemoryRegistry(), attrs.evolve(spec, carries_calls=False, calls=())).foreign
+    assert foreign is not None
+    assert foreign.calls is None
+
+
+def test_nobody_is_foreign(spec: LaunchSpec, launch_unit: LaunchUnit) -> None:
+    """Ours is not described as a stranger, and neither is an empty port."""
+    assert look(MemoryRegistry(), spec).foreign is None
+    pid = launch_unit(*words(spec), marks=spec.environment).pid
+    assert look(registered(spec, pid), spec).foreign is None
+
+
+def test_a_stranger_of_another_user() -> None:
+    """Who cannot be seen is told by the user, and nobody is counted."""
+    if os.getuid():
+        pytest.skip("needs root, who can look as another user")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        code = (
+            "import os, sys; sys.path.insert(0, sys.argv[1])\n"
+            "import attrs\n"
+            "from hero_livekit_units.observe.observer import Observer\n"
+            "from tests import strategies\n"
+            "from tests.fakes.registry import MemoryRegistry\n"
+            "spec = strategies.MEDIA\n"
+            "spec = attrs.evolve(spec, ports=(attrs.evolve(spec.port('http'), number=int(sys.argv[2])),))\n"
+            "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+            "seen = Observer(MemoryRegistry()).observe([spec]).instances[0]\n"
+            "who = seen.foreign\n"
+            "print(seen.verdict, who.process, who.user, who.calls.people, who.dies_with)\n"
+        )
+        argv = [sys.executable, "-c", code, str(ROOT), str(server.getsockname()[1])]
+        run = subprocess.run(argv, capture_output=True, text=True, check=False)
+    says = "its process cannot be seen from here: user root can see and end it"
+    assert (run.stdout, run.stderr) == (f"foreign None root None {says}\n", "")
+
+
+def test_every_piece_of_evidence_has_its_time(spec: LaunchSpec, launch_unit: LaunchUnit) -> None:
+    """What was asked took time, and how long is told."""
+    pid = launch_unit(*words(spec), marks=spec.environment).pid
+    found = look(registered(spec, pid), spec)
+    assert all(piece.took_ms > 0.0 for piece in found.evidence)
 
 
 def test_the_same_port_on_another_address_is_not_in_the_way(spec: LaunchSpec, launch_unit: LaunchUnit) -> None:

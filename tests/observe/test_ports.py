@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -170,6 +171,14 @@ def test_which_addresses_conflict(
     assert held is see(number, bind=bind).held
 
 
+def test_a_stranger_that_is_not_found_in_time_is_not_told(free_port: FreePort, launch_unit: LaunchUnit) -> None:
+    """Looking through the processes of a host has an end: then who holds the port is unknown, and it is not free."""
+    port = Port("http", free_port(), Protocol.TCP, "127.0.0.1")
+    launch_unit(f"tcp:127.0.0.1:{port.number}")
+    (seen,) = see_ports([port], holders(), None, time.monotonic())
+    assert (seen.looked, seen.held, seen.owner_pid) == (False, True, 0)
+
+
 def test_when_the_kernel_does_not_tell(free_port: FreePort) -> None:
     """Without a listing nothing is concluded: not looked is not free."""
     (seen,) = see_ports([Port("http", free_port(), Protocol.TCP, "127.0.0.1")], None, None)
@@ -187,12 +196,11 @@ def test_a_process_whose_sockets_may_not_be_seen(free_port: FreePort, launch_uni
         "from hero_livekit_units.model.launch import Port\n"
         "from hero_livekit_units.model.unit import Protocol\n"
         "from hero_livekit_units.observe import kernel, ports, sockets\n"
-        "import psutil\n"
         "os.setuid(65534)\n"
         "port = Port('http', int(sys.argv[2]), Protocol.TCP, '127.0.0.1')\n"
         "for expected in (kernel.see_process(int(sys.argv[3])), None):\n"
         "    seen, = ports.see_ports([port], sockets.holders(), expected)\n"
-        "    print(seen.looked, seen.held, seen.owner_pid, seen.owner_command)\n"
+        "    print(seen.looked, seen.held, seen.owner_pid, seen.owner_command, seen.owner_user)\n"
     )
     run = subprocess.run(
         [sys.executable, "-c", code, ROOT, str(number), str(pid)],
@@ -200,7 +208,7 @@ def test_a_process_whose_sockets_may_not_be_seen(free_port: FreePort, launch_uni
         text=True,
         check=True,
     )
-    assert run.stdout.splitlines() == ["False True 0 ", "True True 0 a process of user root"]
+    assert run.stdout.splitlines() == ["False True 0  ", "True True 0 a process of user root root"]
 
 
 def test_a_holder_that_has_just_come_or_gone_is_not_a_stranger(free_port: FreePort) -> None:
