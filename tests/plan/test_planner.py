@@ -326,10 +326,7 @@ def everything(people: int = 0, **changes: Any) -> Observed:
                 people=3, front=seen(FRONT, entry=entry(FRONT), process=process(FRONT), probes=probes(FRONT, ok=False))
             ),
             FULL,
-            [
-                "refuse livekit-front: pid 4242 is alive, but answers said False, "
-                "but a restart would cut off 3 people in 1 rooms"
-            ],
+            [f"refuse livekit-front: {NOT_READY}, but a restart would cut off 3 people in 1 rooms"],
             id="broken-front-that-calls-need",
         ),
         pytest.param(
@@ -651,9 +648,10 @@ BACKEND_B_RUNS = healthy(BACKEND_B)
             world(healthy(MEDIA, people=3, process=BEFORE), BACKEND_B_RUNS, unknown(MEDIA_B)),
             without(STEERED, "two-slot"),
             RECONNECT,
-            "b",
+            "a",
             [
                 "refuse livekit-server@b: its state is unknown: answers said None",
+                f"refuse lk-backend: {CHANGED}, but the state of livekit-server@b is unknown",
                 "wait livekit-server@a: new rooms come to it until the other is ready",
             ],
             id="nobody-is-moved-to-what-cannot-be-seen",
@@ -683,7 +681,7 @@ BACKEND_B_RUNS = healthy(BACKEND_B)
                 "write-files lk-backend",
                 "register lk-backend",
                 "start lk-backend",
-                "wait livekit-server@b: who was given its address may still come",
+                "wait livekit-server@b: new rooms come to it until the other is ready",
             ],
             id="both-are-right-and-nothing-sends-joins-yet",
         ),
@@ -693,18 +691,20 @@ BACKEND_B_RUNS = healthy(BACKEND_B)
             NOTHING_ALLOWED,
             "a",
             [
-                "refuse livekit-server@a: release 1.13.4-r1 runs, but a restart would cut off 3 people in 1 rooms",
                 "stop livekit-server@b",
+                "refuse livekit-server@a: release 1.13.4-r1 runs, but a restart would cut off 3 people in 1 rooms",
             ],
             id="both-are-old-and-the-unused-one-makes-room",
         ),
         pytest.param(
-            world(healthy(MEDIA, people=3, process=BEFORE), healthy(BACKEND), not_ready_b := attrs.evolve(
-                healthy(MEDIA_B), verdict=Verdict.UNHEALTHY, because="it says 406"
-            )),
+            world(
+                healthy(MEDIA, people=3, process=BEFORE),
+                healthy(BACKEND),
+                attrs.evolve(healthy(MEDIA_B), verdict=Verdict.UNHEALTHY, because="it says 406"),
+            ),
             STEERED,
             NOTHING_ALLOWED,
-            "b",
+            "a",
             [
                 "refuse livekit-server@b: it says 406; it may carry calls, so it is not restarted",
                 "wait livekit-server@a: new rooms come to it until the other is ready",
@@ -712,12 +712,14 @@ BACKEND_B_RUNS = healthy(BACKEND_B)
             id="new-rooms-stay-on-the-old-slot-while-the-new-one-is-not-ready",
         ),
         pytest.param(
-            world(healthy(MEDIA, people=3, process=BEFORE), healthy(BACKEND), seen(MEDIA_B, entry=attrs.evolve(
-                BETWEEN_LIVES, instance=MEDIA_B.instance
-            ))),
+            world(
+                healthy(MEDIA, people=3, process=BEFORE),
+                healthy(BACKEND),
+                seen(MEDIA_B, entry=attrs.evolve(BETWEEN_LIVES, instance=MEDIA_B.instance)),
+            ),
             STEERED,
             NOTHING_ALLOWED,
-            "b",
+            "a",
             [
                 "await-ready livekit-server@b",
                 "wait livekit-server@a: new rooms come to it until the other is ready",
@@ -728,7 +730,7 @@ BACKEND_B_RUNS = healthy(BACKEND_B)
             world(healthy(MEDIA, people=3, process=BEFORE), healthy(BACKEND)),
             STEERED_BLOCKED,
             NOTHING_ALLOWED,
-            "b",
+            "a",
             ["refuse livekit-server@b: release 1.13.5-r1 is blocked: it panics"],
             id="joins-are-not-sent-to-a-slot-that-is-not-started",
         ),
@@ -740,12 +742,12 @@ BACKEND_B_RUNS = healthy(BACKEND_B)
             [
                 "register lk-backend",
                 "restart lk-backend",
-                "wait livekit-server@a: who was given its address may still come",
+                "wait livekit-server@a: new rooms come to it until the other is ready",
             ],
             id="who-was-sent-to-the-old-slot-until-now-may-still-come",
         ),
     ],
-)  # fmt: skip
+)
 def test_two_slots(
     observed: Observed, desired: Desired, allowed: frozenset[Allowed], slot: str, expected: list[str]
 ) -> None:
