@@ -14,6 +14,7 @@ from hero_livekit_units.model.observed import EntryState, InstanceSeen, Observed
 from hero_livekit_units.model.plan import ENDING, Action, Allowed, Goal, Interruption, Plan, Way
 from hero_livekit_units.plan.planner import JOIN_GRACE_S, explain, plan
 from hero_livekit_units.plan.serial import plan_text
+from hero_livekit_units.plan.slots import in_use
 from tests.strategies import (
     ANSWERING,
     BACKEND,
@@ -788,3 +789,367 @@ def test_a_slot_is_stopped_while_it_is_empty_only() -> None:
     """Somebody may come between the look and the signal."""
     (step,) = plan(world(healthy(MEDIA, process=BEFORE), BACKEND_B_RUNS, healthy(MEDIA_B)), STEERED).steps
     assert (step.needs.process, step.needs.people_at_most) == (BEFORE.id, 0)
+
+
+WAY_OUT = "release 1.13.4-r1 runs"
+LIVE = "livekit-server takes over another release or configuration only at its start"
+NO_STEERING = DESIRED.steering.because
+CUT_OFF = "a restart would cut off 3 people in 1 rooms"
+NO_RECONNECT = "nobody accepted that people reconnect (--allow-reconnect)"
+NO_DRAIN = "nobody accepted that joins are refused until the last call ends (--allow-drain)"
+
+
+@pytest.mark.parametrize(
+    ("desired", "people", "allowed", "way", "actions", "passed_over"),
+    [
+        pytest.param(STEERED, 3, NOTHING_ALLOWED, Way.TWO_SLOT, [Action.START], [], id="two-slot"),
+        pytest.param(DESIRED, 0, NOTHING_ALLOWED, Way.IDLE_SWAP, [Action.RESTART], [NO_STEERING], id="idle-swap"),
+        pytest.param(
+            without(STEERED, "two-slot"),
+            3,
+            RECONNECT,
+            Way.MOVE,
+            [Action.START],
+            ["1.13.5-r1 may not replace 1.13.4-r1 by two-slot", CUT_OFF],
+            id="move",
+        ),
+        pytest.param(DESIRED, 3, RECONNECT, Way.SWAP, [Action.SWAP], [NO_STEERING, CUT_OFF, NO_STEERING], id="swap"),
+        pytest.param(
+            DESIRED,
+            3,
+            DRAIN,
+            Way.DRAIN,
+            [Action.STOP],
+            [NO_STEERING, CUT_OFF, NO_STEERING, NO_RECONNECT],
+            id="drain",
+        ),
+        pytest.param(
+            DESIRED, 3, DROP, None, [], [NO_STEERING, CUT_OFF, NO_STEERING, NO_RECONNECT, NO_DRAIN], id="none-is-open"
+        ),
+    ],
+)
+def test_the_gentlest_way_is_chosen(
+    desired: Desired,
+    people: int,
+    allowed: frozenset[Allowed],
+    way: Way | None,
+    actions: list[Action],
+    passed_over: list[str],
+) -> None:
+    """The first way that is open is taken, and each gentler one has its reason."""
+    backend = healthy(BACKEND_B if way in {Way.TWO_SLOT, Way.MOVE} else BACKEND)
+    found = plan(world(healthy(MEDIA, people=people, process=BEFORE), backend), desired, allowed=allowed)
+    (choice,) = found.choices
+    assert (choice.instance, choice.way, choice.because) == ("livekit-server@a", way, WAY_OUT)
+    assert [step.action for step in found.steps if step.action in ENDING | {Action.START}] == actions
+    assert [(passed.way, passed.because) for passed in choice.passed_over] == list(
+        zip(Way, [WAY_OUT, LIVE, *passed_over], strict=False)
+    )
+
+
+NO_SLOT = "no other slot is free: livekit-server@b: "
+
+
+@pytest.mark.parametrize(
+    ("old", "other", "desired", "reasons"),
+    [
+        pytest.param(
+            healthy(MEDIA, people=3, process=OTHER_RELEASE),
+            stopped(MEDIA_B),
+            STEERED,
+            dict.fromkeys(
+                [Way.TWO_SLOT, Way.IDLE_SWAP, Way.MOVE, Way.SWAP, Way.DRAIN],
+                "1.13.5-r1 is not declared to replace 1.9.12-r1",
+            ),
+            id="no-edge",
+        ),
+        pytest.param(
+            healthy(MEDIA, people=3, process=BEFORE),
+            stopped(MEDIA_B),
+            without(STEERED, "two-slot", "idle-swap", "move", "swap", "drain"),
+            {
+                way: f"1.13.5-r1 may not replace 1.13.4-r1 by {way}"
+                for way in (Way.TWO_SLOT, Way.IDLE_SWAP, Way.MOVE, Way.SWAP, Way.DRAIN)
+            },
+            id="an-edge-without-strategies",
+        ),
+        pytest.param(
+            healthy(MEDIA, people=3, process=BEFORE),
+            healthy(MEDIA_B, process=BEFORE_B),
+            STEERED,
+            {Way.TWO_SLOT: f"{NO_SLOT}pid 4242 answers"},
+            id="the-other-slot-is-occupied",
+        ),
+        pytest.param(
+            healthy(MEDIA, people=3, process=BEFORE),
+            seen(MEDIA_B, ports=ports(MEDIA_B, 666, "nginx")),
+            STEERED,
+            {Way.TWO_SLOT: f"{NO_SLOT}port {MEDIA_B.port('debug').number} (debug) is held by pid 666 (nginx)"},
+            id="a-stranger-holds-the-other-slot",
+        ),
+        pytest.param(
+            healthy(MEDIA, people=3, process=BEFORE),
+            stopped(MEDIA_B, program_missing="/x"),
+            STEERED,
+            {Way.TWO_SLOT: f"{NO_SLOT}its program is not there: /x"},
+            id="the-program-is-not-there",
+        ),
+        pytest.param(
+            healthy(MEDIA, people=3, process=BEFORE),
+            stopped(MEDIA_B),
+            Desired({"a": STEERED.by_slot["a"]}, STEERED.steering),
+            {Way.TWO_SLOT: "there is only one slot", Way.MOVE: "there is only one slot"},
+            id="one-slot",
+        ),
+        pytest.param(
+            healthy(MEDIA, process=BEFORE, entry=None, because=NOT_OWNED),
+            stopped(MEDIA_B),
+            DESIRED,
+            dict.fromkeys([Way.IDLE_SWAP, Way.SWAP, Way.DRAIN], NOT_OWNED) | {Way.MOVE: NO_STEERING},
+            id="not-owned",
+        ),
+        pytest.param(
+            healthy(MEDIA, process=BEFORE, in_the_way=TAKEN),
+            stopped(MEDIA_B),
+            without(STEERED, "two-slot"),
+            {Way.IDLE_SWAP: "port 6800 is held by pid 666 (httpd)", Way.MOVE: NO_RECONNECT},
+            id="a-stranger-on-a-port-does-not-matter-to-the-other-slot",
+        ),
+        pytest.param(
+            healthy(MEDIA, people=2, process=BEFORE, entry=STOPPING),
+            stopped(MEDIA_B),
+            DESIRED,
+            dict.fromkeys([Way.IDLE_SWAP, Way.SWAP, Way.DRAIN], "it is ending already"),
+            id="draining",
+        ),
+        pytest.param(
+            unknown(MEDIA, BEFORE),
+            stopped(MEDIA_B),
+            DESIRED,
+            dict.fromkeys([Way.IDLE_SWAP, Way.SWAP, Way.DRAIN], "its state is unknown: answers said None"),
+            id="unknown",
+        ),
+        pytest.param(
+            healthy(MEDIA, people=None, process=BEFORE),
+            stopped(MEDIA_B),
+            DESIRED,
+            dict.fromkeys([Way.IDLE_SWAP, Way.SWAP, Way.DRAIN], "who is in a call is unknown (debug-rooms)"),
+            id="nobody-counts",
+        ),
+        pytest.param(
+            healthy(MEDIA, process=BEFORE, calls=None),
+            stopped(MEDIA_B),
+            DESIRED,
+            dict.fromkeys([Way.IDLE_SWAP, Way.SWAP, Way.DRAIN], "who is in a call is unknown (not counted)"),
+            id="calls-that-nobody-looked-at",
+        ),
+    ],
+)
+def test_why_a_way_is_passed_over(
+    old: InstanceSeen, other: InstanceSeen, desired: Desired, reasons: dict[Way, str]
+) -> None:
+    """What speaks against a way is told for that way, and nothing ends."""
+    found = plan(world(old, healthy(BACKEND), other), desired)
+    (choice,) = found.choices
+    told = {passed.way: passed.because for passed in choice.passed_over}
+    assert {way: told.get(way) for way in reasons} == reasons
+    assert [step for step in found.steps if step.action in ENDING and step.instance == MEDIA.instance] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "when"),
+    [
+        pytest.param(healthy(MEDIA, process=BEFORE, entry=None), "the supervisor owns it again", id="not-owned"),
+        pytest.param(healthy(MEDIA, process=BEFORE, in_the_way=TAKEN), "it is free", id="port"),
+        pytest.param(healthy(MEDIA, process=BEFORE, people=None), "calls can be counted", id="not-counted"),
+        pytest.param(healthy(MEDIA, process=BEFORE, people=1), "everybody has left", id="people"),
+        pytest.param(unknown(MEDIA, BEFORE), "it can be looked at again", id="unknown"),
+        pytest.param(healthy(MEDIA, process=OTHER_RELEASE), "media.toml asks for a release on the way", id="no-edge"),
+    ],
+)
+def test_when_it_would_be_possible(old: InstanceSeen, when: str) -> None:
+    """Each refusal says what to wait for or to do."""
+    (refusal,) = plan(world(old, healthy(BACKEND)), DESIRED).refusals
+    assert refusal.possible_when.startswith(when)
+
+
+def test_what_a_swap_does() -> None:
+    """How many people are hit, and for how long, is said before it is done."""
+    (step,) = plan(world(healthy(MEDIA, people=3, process=BEFORE), healthy(BACKEND)), DESIRED, allowed=RECONNECT).steps
+    assert (step.action, step.needs.process) == (Action.SWAP, BEFORE.id)
+    assert (step.effect.kind, step.effect.rooms, step.effect.people) == (Interruption.RECONNECT, 1, 3)
+    assert (
+        step.effect.says == f"3 people lose the sound for about {step.effect.seconds:g} s and come back by themselves"
+    )
+
+
+def test_a_blocked_release_that_runs_is_noted() -> None:
+    """It is left to its calls, but not passed over in silence."""
+    (note,) = notes(plan(world(healthy(MEDIA), healthy(BACKEND)), BLOCKED))
+    assert note == "livekit-server@a: release 1.13.5-r1 is blocked, and runs: it panics; choose another version"
+
+
+# -- properties
+
+
+@given(worlds(), DESIRABLE, st.sampled_from(Goal), ANYTHING_ALLOWED)
+def test_nobody_in_a_call_is_cut_off_without_being_asked(
+    observed: Observed, desired: Desired, goal: Goal, allowed: frozenset[Allowed]
+) -> None:
+    """No step ends a media process that carries people, or of which that is unknown, unless it was allowed by name."""
+    for step in plan(observed, desired, goal, allowed=allowed).steps:
+        found = observed.instance(step.instance)
+        if step.action not in ENDING or not found.spec.carries_calls or found.process is None:
+            continue
+        assert step.needs.process == found.process.id
+        if step.action in {Action.SWAP, Action.KILL}:
+            accepted = Allowed.DROP if goal is Goal.STOP else Allowed.RECONNECT
+            assert accepted in allowed
+        elif step.effect.kind is Interruption.JOINS_REFUSED:
+            assert Allowed.DRAIN in allowed
+        else:
+            assert found.calls is not None
+            assert (found.calls.people, step.needs.people_at_most) == (0, 0)
+
+
+@given(worlds(), DESIRABLE, st.sampled_from(Goal), ANYTHING_ALLOWED)
+def test_nothing_ends_because_of_what_is_unknown_or_foreign(
+    observed: Observed, desired: Desired, goal: Goal, allowed: frozenset[Allowed]
+) -> None:
+    """While the supervisor or a slot cannot be seen nothing ends, but what the user wants ended; strangers never do."""
+    unsure = any(observed.instance(spec.instance).verdict is Verdict.UNKNOWN for spec in desired.media.values())
+    for step in plan(observed, desired, goal, allowed=allowed).steps:
+        assert observed.supervisor.verdict is Verdict.HEALTHY
+        found = observed.instance(step.instance)
+        if step.action in ENDING:
+            assert goal is Goal.STOP or not unsure
+            assert (
+                found.verdict is not Verdict.UNKNOWN
+                or (step.action is Action.KILL and Allowed.DROP in allowed)
+                or (not found.spec.carries_calls and Allowed.DROP in allowed)
+            )
+        if step.action in ENDING | {Action.START, Action.AWAIT_READY}:
+            assert found.verdict is not Verdict.FOREIGN
+
+
+@given(worlds(), DESIRABLE, ANYTHING_ALLOWED)
+def test_a_second_copy_is_never_started(observed: Observed, desired: Desired, allowed: frozenset[Allowed]) -> None:
+    """A start is planned only for what was looked for everywhere and not found."""
+    for step in plan(observed, desired, allowed=allowed).steps:
+        if step.action is Action.START:
+            found = observed.instance(step.instance)
+            assert found.process is None
+            assert found.registry_looked
+            assert not any(port.held for port in found.ports)
+            assert step.needs.absent
+
+
+@given(worlds(), ANYTHING_ALLOWED)
+def test_a_room_is_never_on_two_slots(observed: Observed, allowed: frozenset[Allowed]) -> None:
+    """Without anything that knows which room is where, no slot is started beside one that may have rooms."""
+    started = {step.instance for step in plan(observed, DESIRED, allowed=allowed).steps if step.action is Action.START}
+    for spec in DESIRED.media.values():
+        others = [other for other in DESIRED.media.values() if other is not spec]
+        if spec.instance in started:
+            seen_there = [observed.instance(other.instance) for other in others]
+            assert all(found.process is None or found.verdict is Verdict.FOREIGN for found in seen_there)
+            assert all(found.verdict is not Verdict.UNKNOWN for found in seen_there)
+
+
+@given(worlds(), DESIRABLE, st.sampled_from(Goal), ANYTHING_ALLOWED)
+def test_the_plan_is_a_pure_function(
+    observed: Observed, desired: Desired, goal: Goal, allowed: frozenset[Allowed]
+) -> None:
+    """Equal input gives a byte-equal plan, and everything in it says why."""
+    one = plan(observed, desired, goal, allowed=allowed)
+    again = plan(attrs.evolve(observed), Desired(dict(desired.by_slot), desired.steering), goal, allowed=allowed)
+    assert plan_text(one) == plan_text(again)
+    assert all(step.because and step.effect.says for step in one.steps)
+    assert all(refusal.because and refusal.possible_when for refusal in one.refusals)
+    assert all(wait.because and wait.until for wait in one.waits)
+    assert all(passed.because for choice in one.choices for passed in choice.passed_over)
+
+
+@given(worlds(), DESIRABLE, st.sampled_from(Goal), ANYTHING_ALLOWED, st.randoms(use_true_random=False))
+def test_the_order_of_looking_does_not_matter(
+    observed: Observed, desired: Desired, goal: Goal, allowed: frozenset[Allowed], random: Any
+) -> None:
+    """The same world leads to the same waves, whatever was looked at first."""
+    shuffled = list(observed.instances)
+    random.shuffle(shuffled)
+    again = attrs.evolve(observed, instances=tuple(shuffled))
+    assert plan(observed, desired, goal, allowed=allowed).waves == plan(again, desired, goal, allowed=allowed).waves
+
+
+@given(worlds(), DESIRABLE, st.sampled_from(Goal), ANYTHING_ALLOWED)
+def test_every_instance_is_explained(
+    observed: Observed, desired: Desired, goal: Goal, allowed: frozenset[Allowed]
+) -> None:
+    """A sentence at least for each instance; all that is planned, refused, waited for or noted is in there."""
+    found = plan(observed, desired, goal, allowed=allowed)
+    text = "\n".join(explain(found))
+    assert {line.partition(": ")[0] for line in text.splitlines()} >= {one.spec.instance for one in observed.instances}
+    assert all(f"{step.instance}: {step.action}, because {step.because}" in text for step in found.steps)
+    assert all(f"{refusal.instance}: refused, as {refusal.because}" in text for refusal in found.refusals)
+    assert all(f"{wait.instance}: waits, as {wait.because}" in text for wait in found.waits)
+    assert all(f"{note.instance}: {note.text}" in text for note in found.notes)
+    assert all(passed.because in text for choice in found.choices for passed in choice.passed_over)
+
+
+@given(worlds(), DESIRABLE, ANYTHING_ALLOWED)
+def test_everything_is_accounted_for(observed: Observed, desired: Desired, allowed: frozenset[Allowed]) -> None:
+    """Of what is wanted, an instance that is not healthy is never passed over in silence."""
+    found = plan(observed, desired, allowed=allowed)
+    named = {each.instance for each in (*found.steps, *found.refusals, *found.waits, *found.notes)}
+    for spec in desired.by_slot[found.slot]:
+        if observed.instance(spec.instance).verdict is not Verdict.HEALTHY:
+            assert spec.instance in named or "hero_proc" in named
+
+
+@given(worlds(), DESIRABLE, st.sampled_from(Goal), ANYTHING_ALLOWED)
+def test_nothing_to_do_means_nothing_is_done(
+    observed: Observed, desired: Desired, goal: Goal, allowed: frozenset[Allowed]
+) -> None:
+    """A plan is converged exactly when it has no waves, refusals and waits; no wave is empty."""
+    found = plan(observed, desired, goal, allowed=allowed)
+    assert found.converged == (not found.steps and not found.refusals and not found.waits)
+    assert all(wave.steps for wave in found.waves)
+
+
+@given(worlds(), DESIRABLE, ANYTHING_ALLOWED)
+def test_before_a_start_come_files_and_registration(
+    observed: Observed, desired: Desired, allowed: frozenset[Allowed]
+) -> None:
+    """Nothing is started from files or a registration that are known to be wrong."""
+    steps = plan(observed, desired, allowed=allowed).steps
+    for at, step in enumerate(steps):
+        if step.action in {Action.START, Action.RESTART, Action.SWAP}:
+            found, spec = observed.instance(step.instance), desired.spec(step.instance, step.digest)
+            assert spec is not None
+            earlier = [other.action for other in steps[:at] if other.instance == step.instance]
+            assert (Action.WRITE_FILES in earlier) == (found.differ(spec) != ())
+            assert (Action.REGISTER in earlier) == (found.entry is None or found.entry.digest != spec.digest)
+
+
+# -- what is shown
+
+
+def test_a_spare_slot_is_not_shown() -> None:
+    """A slot that is neither wanted nor used is none of a user's business."""
+    shown = in_use(world(healthy(MEDIA), healthy(BACKEND)), DESIRED)
+    assert (shown.slot, [one.spec.instance for one in shown.instances]) == ("a", ["livekit-server@a", "lk-backend"])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        healthy(MEDIA_B),
+        seen(MEDIA_B, entry=attrs.evolve(BETWEEN_LIVES, instance=MEDIA_B.instance)),
+        seen(MEDIA_B, ports=ports(MEDIA_B, 666, "nginx")),
+    ],
+    ids=["runs", "comes-back", "stranger"],
+)
+def test_a_slot_that_is_used_is_shown(other: InstanceSeen) -> None:
+    """Whatever uses a slot, the user sees it."""
+    observed = world(healthy(MEDIA), healthy(BACKEND), other)
+    assert in_use(observed, DESIRED).instances == observed.instances
