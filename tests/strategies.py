@@ -195,12 +195,27 @@ def instances(draw: st.DrawFn, spec: LaunchSpec, *, registry_looked: bool) -> In
 
 
 @st.composite
+def usual(draw: st.DrawFn, spec: LaunchSpec) -> InstanceSeen:
+    """What is there on most days: nothing, or something that serves, of this launch or of one before."""
+    if draw(st.booleans()):
+        return stopped(spec)
+    release = draw(st.sampled_from([spec.release, *(edge.start for edge in spec.replaces)]))
+    marks = draw(st.sampled_from([spec.launch_digest, "0" * 16])) if release == spec.release else "0" * 16
+    alive = process(spec, release=release, launch_digest=marks, age_s=draw(st.sampled_from([1.0, 3600.0])))
+    state = draw(st.sampled_from([EntryState.RUNNING, EntryState.RUNNING, EntryState.STOPPING]))
+    return healthy(spec, people=draw(st.sampled_from([0, 0, 3, None])), process=alive, entry=entry(spec, state=state))
+
+
+@st.composite
 def worlds(draw: st.DrawFn) -> Observed:
     """Any world that can be observed, with both slots of the media drawn on their own."""
-    answers = draw(st.booleans())
-    return world(
-        draw(instances(MEDIA, registry_looked=answers)),
-        draw(instances(BACKEND, registry_looked=answers)),
-        draw(instances(MEDIA_B, registry_looked=answers)),
-        supervisor=ANSWERING if answers else SILENT,
-    )
+    answers = draw(st.sampled_from([True, True, False]))
+    found = [
+        draw(
+            st.one_of(usual(spec), instances(spec, registry_looked=True))
+            if answers
+            else instances(spec, registry_looked=False)
+        )
+        for spec in (MEDIA, draw(st.sampled_from([BACKEND, BACKEND_B])), MEDIA_B)
+    ]
+    return world(*found, supervisor=ANSWERING if answers else SILENT)

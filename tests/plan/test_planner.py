@@ -716,7 +716,7 @@ BACKEND_B_RUNS = healthy(BACKEND_B)
             world(
                 healthy(MEDIA, people=3, process=BEFORE),
                 healthy(BACKEND),
-                seen(MEDIA_B, entry=attrs.evolve(BETWEEN_LIVES, instance=MEDIA_B.instance)),
+                seen(MEDIA_B, entry=attrs.evolve(BETWEEN_LIVES, instance="livekit-server@b")),
             ),
             STEERED,
             NOTHING_ALLOWED,
@@ -1144,7 +1144,7 @@ def test_a_spare_slot_is_not_shown() -> None:
     "other",
     [
         healthy(MEDIA_B),
-        seen(MEDIA_B, entry=attrs.evolve(BETWEEN_LIVES, instance=MEDIA_B.instance)),
+        seen(MEDIA_B, entry=attrs.evolve(BETWEEN_LIVES, instance="livekit-server@b")),
         seen(MEDIA_B, ports=ports(MEDIA_B, 666, "nginx")),
     ],
     ids=["runs", "comes-back", "stranger"],
