@@ -37,12 +37,18 @@ STEERED = Desired(DESIRED.by_slot, Steering(possible=True))  # something knows w
 MEDIA, BACKEND = DESIRED.by_slot["a"]
 MEDIA_B, BACKEND_B = DESIRED.by_slot["b"]  # with new rooms on slot b
 # The same with everything on that may stand beside it.
-REDIS, FRONT, MEDIA_ON_REDIS, _ = desired_specs(
-    CATALOG,
-    Settings(redis=RedisSettings(enabled=True, own=True), front=FrontSettings(enabled=True)),
-    home="/srv/media",
-    python="/usr/bin/python3",
+FULL = Desired(
+    {
+        "a": desired_specs(
+            CATALOG,
+            Settings(redis=RedisSettings(enabled=True, own=True), front=FrontSettings(enabled=True)),
+            home="/srv/media",
+            python="/usr/bin/python3",
+        )
+    },
+    Steering(possible=True),
 )
+REDIS, FRONT, MEDIA_ON_REDIS, BACKEND_BEHIND_FRONT = FULL.by_slot["a"]
 PID = ProcessId(4242, 1_000_000)
 ANSWERING = SupervisorSeen("embedded", "0.1.0", ProcessId(77, 5), Verdict.HEALTHY, "answered in 0.3 ms", "/s/rpc.sock")
 OLD_MEDIA = Foreign(
@@ -148,13 +154,33 @@ def world(*instances: InstanceSeen, supervisor: SupervisorSeen = ANSWERING) -> O
     return Observed(supervisor, (*instances, *spare), 1.0)
 
 
+def with_media(desired: Desired, **changes: Any) -> Desired:
+    """The desired state with other LaunchSpecs of the media."""
+    return Desired(
+        {
+            slot: tuple(attrs.evolve(spec, **changes) if spec.carries_calls else spec for spec in specs)
+            for slot, specs in desired.by_slot.items()
+        },
+        desired.steering,
+    )
+
+
+def without(desired: Desired, *ways: str) -> Desired:
+    """The desired state with a lineage that declares other strategies only."""
+    edges = tuple(
+        attrs.evolve(edge, strategies=tuple(way for way in edge.strategies if way not in ways))
+        for edge in MEDIA.replaces
+    )
+    return with_media(desired, replaces=edges)
+
+
 @st.composite
 def instances(draw: st.DrawFn, spec: LaunchSpec, *, registry_looked: bool) -> InstanceSeen:
     """Any instance that can be observed, contradictions between witnesses included."""
     here = draw(st.booleans())
     age_s = draw(st.sampled_from([0.01, 1.0, 14.9, 15.0, 86400.0]))
     marks = draw(st.sampled_from([spec.launch_digest, "0" * 16, ""]))
-    release = draw(st.sampled_from([spec.release, "1.9.12-r1"]))
+    release = draw(st.sampled_from([spec.release, *(edge.start for edge in spec.replaces), "1.9.12-r1"]))
     alive = process(spec, age_s=age_s, suspended=draw(st.booleans()), launch_digest=marks, release=release)
     registered = draw(st.booleans()) and registry_looked
     remembered = entry(
@@ -182,11 +208,27 @@ def instances(draw: st.DrawFn, spec: LaunchSpec, *, registry_looked: bool) -> In
 
 
 @st.composite
+def usual(draw: st.DrawFn, spec: LaunchSpec) -> InstanceSeen:
+    """What is there on most days: nothing, or something that serves, of this launch or of one before."""
+    if draw(st.booleans()):
+        return stopped(spec)
+    release = draw(st.sampled_from([spec.release, *(edge.start for edge in spec.replaces)]))
+    marks = draw(st.sampled_from([spec.launch_digest, "0" * 16])) if release == spec.release else "0" * 16
+    alive = process(spec, release=release, launch_digest=marks, age_s=draw(st.sampled_from([1.0, 3600.0])))
+    state = draw(st.sampled_from([EntryState.RUNNING, EntryState.RUNNING, EntryState.STOPPING]))
+    return healthy(spec, people=draw(st.sampled_from([0, 0, 3, None])), process=alive, entry=entry(spec, state=state))
+
+
+@st.composite
 def worlds(draw: st.DrawFn) -> Observed:
-    """Any world that can be observed."""
-    answers = draw(st.booleans())
-    return world(
-        draw(instances(MEDIA, registry_looked=answers)),
-        draw(instances(BACKEND, registry_looked=answers)),
-        supervisor=ANSWERING if answers else SILENT,
-    )
+    """Any world that can be observed, with both slots of the media drawn on their own."""
+    answers = draw(st.sampled_from([True, True, False]))
+    found = [
+        draw(
+            st.one_of(usual(spec), instances(spec, registry_looked=True))
+            if answers
+            else instances(spec, registry_looked=False)
+        )
+        for spec in (MEDIA, draw(st.sampled_from([BACKEND, BACKEND_B])), MEDIA_B)
+    ]
+    return world(*found, supervisor=ANSWERING if answers else SILENT)

@@ -7,9 +7,9 @@ import json
 import attrs
 from hypothesis import given
 
-from hero_livekit_units.model.observed import Evidence, Observed, Verdict
+from hero_livekit_units.model.observed import Evidence, InstanceSeen, Observed, SupervisorSeen, Verdict
 from hero_livekit_units.report import status_report
-from tests.strategies import BACKEND, MEDIA, OLD_MEDIA, SILENT, entry, healthy, stopped, world, worlds
+from tests.strategies import ANSWERING, BACKEND, MEDIA, OLD_MEDIA, SILENT, entry, healthy, stopped, world, worlds
 
 UNIT_KEYS = {
     "instance",
@@ -29,6 +29,11 @@ UNIT_KEYS = {
 }
 
 
+def shown(*instances: InstanceSeen, supervisor: SupervisorSeen = ANSWERING) -> Observed:
+    """A world of these instances alone."""
+    return Observed(supervisor, instances, 1.0)
+
+
 def test_a_healthy_unit() -> None:
     """Every key, in full."""
     seen = healthy(
@@ -37,7 +42,7 @@ def test_a_healthy_unit() -> None:
         entry=entry(MEDIA, restarts=2, log_file="/logs/a.log"),
         evidence=(Evidence("kernel", "pid 4242", True, 0.5),),  # noqa: FBT003
     )
-    report = status_report(world(seen), "ws://127.0.0.1:7880", "this command, pid 7")
+    report = status_report(shown(seen), "ws://127.0.0.1:7880", "this command, pid 7")
     assert report["units"] == [
         {
             "instance": "livekit-server@a",
@@ -71,7 +76,7 @@ def test_a_healthy_unit() -> None:
 
 def test_what_was_not_seen_is_null() -> None:
     """No process, no supervisor: null, never 0; the release is empty, as nothing runs."""
-    report = status_report(world(stopped(BACKEND), supervisor=SILENT), "", "")
+    report = status_report(shown(stopped(BACKEND), supervisor=SILENT), "", "")
     (unit,) = report["units"]
     assert (unit["pid"], unit["start_time"], unit["age_s"], unit["restarts"], unit["calls"]) == (None,) * 5
     assert (unit["release"], unit["wanted_release"], unit["log_file"]) == ("", "0.1.0-r1", "")
@@ -81,7 +86,7 @@ def test_what_was_not_seen_is_null() -> None:
 
 def test_unknown_people_are_null() -> None:
     """A count that could not be had is null, and says why."""
-    (unit,) = status_report(world(healthy(MEDIA, people=None)), "", "")["units"]
+    (unit,) = status_report(shown(healthy(MEDIA, people=None)), "", "")["units"]
     assert unit["calls"]["people"] is None
 
 
@@ -106,7 +111,7 @@ def test_any_world_has_a_report(observed: Observed) -> None:
     """The shape is the same for each, survives JSON, keeps the order and repeats no verdict wrongly."""
     report = status_report(observed, "ws://x", "y")
     assert json.loads(json.dumps(report)) == report
-    assert [set(unit) for unit in report["units"]] == [UNIT_KEYS, UNIT_KEYS]
+    assert [set(unit) for unit in report["units"]] == [UNIT_KEYS] * 3
     assert [Verdict(unit["verdict"]) for unit in report["units"]] == [seen.verdict for seen in observed.instances]
 
 

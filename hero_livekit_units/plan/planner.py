@@ -89,6 +89,7 @@ class _Group:
         self.desired = desired
         self.allowed = allowed
         self.target = target
+        self.slot = target.slot  # where new rooms go in the end
         # What cannot be seen may be a server with calls.
         self.unsure = [spec.instance for spec in desired.media.values() if self.seen(spec).verdict is Verdict.UNKNOWN]
         self._waves: defaultdict[int, list[Step]] = defaultdict(list)
@@ -133,7 +134,7 @@ class _Group:
     def plan(self, goal: Goal) -> Plan:
         return Plan(
             goal,
-            self.target.slot,
+            self.slot,
             tuple(Wave(tuple(steps)) for _, steps in sorted(self._waves.items())),
             tuple(self._choices),
             tuple(self._refusals),
@@ -165,7 +166,8 @@ def states(observed: Observed) -> tuple[InstanceState, ...]:
 
 def _plan_group(group: _Group) -> None:
     target = group.target
-    route = _route(group)
+    route = group.slot = _route(group)
+    sent_for_s = _sent_for_s(group, route)
     specs = [group.desired.media[target.slot] if spec.carries_calls else spec for spec in group.desired.by_slot[route]]
     stranger = next((spec for spec in specs if group.seen(spec).verdict is Verdict.FOREIGN), None)
     for spec in specs:
@@ -180,17 +182,32 @@ def _plan_group(group: _Group) -> None:
             _plan_run(group, spec)
     for slot, spec in group.desired.media.items():
         if slot not in {target.slot, target.serving}:
-            _plan_leaving(group, spec, routed_away=route != slot)
+            _plan_leaving(group, spec, sent_for_s if route != slot else None)
 
 
 def _route(group: _Group) -> str:
     """The slot that new rooms go to after this plan: a new one only when it is ready by then."""
     slot = group.target.slot
-    seen = group.seen(group.desired.media[slot])
-    if seen.verdict in {Verdict.HEALTHY, Verdict.STARTING, Verdict.STOPPED}:
+    spec = group.desired.media[slot]
+    seen = group.seen(spec)
+    startable = seen.verdict is Verdict.STOPPED and not (spec.blocked or seen.program_missing)
+    if startable or seen.verdict in {Verdict.HEALTHY, Verdict.STARTING}:
         return slot
     others = [other for other, spec in group.desired.media.items() if group.seen(spec).verdict is Verdict.HEALTHY]
     return others[0] if others else slot
+
+
+def _sent_for_s(group: _Group, slot: str) -> float | None:
+    """For how long joins have been sent to a slot and to no other, None where they are not yet."""
+    ages_s = []
+    for spec in group.desired.by_slot[slot]:
+        sends = group.desired.variants(spec.instance) > 1
+        if sends or spec.carries_calls:
+            seen = group.seen(spec)
+            if seen.process is None or (sends and not runs(seen, spec)):
+                return None
+            ages_s.append(seen.process.age_s)
+    return min(ages_s)
 
 
 def _plan_run(group: _Group, spec: LaunchSpec) -> None:
@@ -352,7 +369,7 @@ def _plan_replacement(group: _Group, spec: LaunchSpec) -> None:
     match way:
         case Way.TWO_SLOT | Way.MOVE:
             _plan_start(group, spec, f"{what} in {old_spec.instance}; new rooms come here once it is ready")
-            _plan_leaving(group, old_spec, routed_away=False)
+            _plan_leaving(group, old_spec, None)
         case Way.IDLE_SWAP:
             _prepare(group, spec)
             effect = Effect(Interruption.JOINS_WAIT, "no call runs; a join in that second is retried", seconds=1.0)
@@ -399,8 +416,11 @@ def _occupancy(seen: InstanceSeen) -> str:
     return f"{seen.calls.people} people in {seen.calls.rooms} rooms are on it"
 
 
-def _plan_leaving(group: _Group, spec: LaunchSpec, *, routed_away: bool) -> None:
-    """What becomes of a slot that new rooms do not go to: it ends with its last room."""
+def _plan_leaving(group: _Group, spec: LaunchSpec, left_for_s: float | None) -> None:
+    """What becomes of a slot that new rooms should not go to: it ends with its last room.
+
+    left_for_s: for how long joins have been sent elsewhere, None where some may still be sent here.
+    """
     name, seen = spec.instance, group.seen(spec)
     if seen.verdict is Verdict.FOREIGN:
         group.note(name, f"not touched: {seen.because}")
@@ -412,24 +432,23 @@ def _plan_leaving(group: _Group, spec: LaunchSpec, *, routed_away: bool) -> None
         if seen.entry is not None and seen.entry.wanted and not group.unsure:
             because = "it is still wanted, and new rooms go elsewhere"
             group.act(Action.STOP, spec, because, _NO_EFFECT, Needs(absent=True))
-    elif not seen.owned:
-        group.note(name, f"left alone: {seen.because}")
     elif seen.entry is not None and seen.entry.state is EntryState.STOPPING:
         group.wait(name, _occupancy(seen), "it has ended")
-    elif not routed_away:
+    elif not seen.owned:
+        group.note(name, f"left alone: {seen.because}")
+    elif left_for_s is None:
         group.wait(name, "new rooms come to it until the other is ready", _LAST_ROOM)
     elif group.unsure or seen.calls is None or seen.calls.people is None:
         group.wait(name, _occupancy(seen), _LAST_ROOM)
     elif seen.calls.people:
         _plan_full(group, spec, seen)
     else:
-        _plan_empty(group, spec, seen)
+        _plan_empty(group, spec, seen, left_for_s)
 
 
-def _plan_empty(group: _Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
+def _plan_empty(group: _Group, spec: LaunchSpec, seen: InstanceSeen, left_for_s: float) -> None:
     """A slot that nobody is in any more: it ends when nobody can be on the way to it."""
-    new = group.seen(group.desired.media[group.target.slot]).process
-    left_s = JOIN_GRACE_S - (new.age_s if new else 0.0)
+    left_s = JOIN_GRACE_S - left_for_s
     if left_s > 0:
         group.wait(spec.instance, "who was given its address may still come", _LAST_ROOM, left_s)
     else:

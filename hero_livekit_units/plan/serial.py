@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from cattrs import Converter
 
 _FORMAT = 1
-_HINT = "write one with `hlu plan --json`"
 
 
 def plan_text(plan: Plan) -> str:
@@ -30,15 +29,26 @@ def read_plan(text: str) -> Plan:
     """
     try:
         data = json.loads(text)
-        form = data.pop("format", None)
+    except (ValueError, RecursionError) as error:
+        raise _invalid(f"it is not JSON ({error})") from error
+    if not isinstance(data, dict):
+        raise _invalid("it is not an object")
+    form = data.pop("format", None)
+    if form is True or form != _FORMAT:
+        raise _invalid(f"it is of format {form}, not {_FORMAT}")
+    try:
         plan = _converter().structure(data, Plan)
     except Exception as error:  # cattrs raises groups of whatever it met
-        raise PlanInvalid(f"cannot read the plan: {error}", hint=_HINT) from error
-    if form != _FORMAT:
-        raise PlanInvalid(f"cannot read the plan: it is of format {form}, not {_FORMAT}", hint=_HINT)
+        from cattrs import transform_error  # noqa: PLC0415
+
+        raise _invalid("; ".join(transform_error(error))) from error
     if plain(plan) != data:
-        raise PlanInvalid("cannot read the plan: it holds what no plan holds", hint=_HINT)
+        raise _invalid("it holds what no plan holds")
     return plan
+
+
+def _invalid(what: str) -> PlanInvalid:
+    return PlanInvalid(f"cannot read the plan: {what}", hint="write one with `hlu plan --json`")
 
 
 @cache

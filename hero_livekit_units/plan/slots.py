@@ -188,12 +188,12 @@ def _occupied(seen: InstanceSeen) -> str:
 def _against_an_end(old: InstanceSeen, *, in_place: bool) -> Iterator[str]:
     if old.verdict is Verdict.UNKNOWN:
         yield f"its state is unknown: {old.because}"
+    if old.entry is not None and old.entry.state is EntryState.STOPPING:
+        yield "it is ending already"
     if not old.owned:
         yield old.because
     if in_place and old.in_the_way:
         yield f"port {old.in_the_way[0].port.number} is held by {holder(old.in_the_way[0])}"
-    if old.entry is not None and old.entry.state is EntryState.STOPPING:
-        yield "it is ending already"
 
 
 def _against_cutting_off(old: InstanceSeen, way: Way, allowed: frozenset[Allowed]) -> Iterator[str]:

@@ -32,11 +32,14 @@ class CommandLine:
         self.places.home.mkdir(parents=True, mode=0o700)
         self.places.settings_file.write_text(f"[livekit.ports]\n{ports}[backend.ports]\nhttp = {free_port()}\n")
 
-    def run(self, *arguments: str, timeout_s: float = 30.0, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, timeout_s: float = 30.0, stdin: str = "", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
         return subprocess.run(
             [self.program, *arguments],
             env=self.environment | environment,
+            input=stdin,
             capture_output=True,
             text=True,
             check=False,

@@ -37,7 +37,8 @@ def test_0_installed_and_nothing_to_plan(hlu: CommandLine, hero: FakeHero) -> No
     """A program that the user names is used; what is stopped needs no stop."""
     assert hlu.run("install", "--livekit-server", str(hlu.livekit_server())).returncode == 0
     run = hlu.run("plan", "--stop", "--check")
-    assert (run.returncode, run.stdout) == (0, "nothing has to change\n")
+    assert (run.returncode, run.stdout.splitlines()[0]) == (0, "nothing has to change")
+    assert "  livekit-server@a: nothing has to change: the supervisor does not know it" in run.stdout
     assert "service.stop" not in hero.called
 
 
@@ -71,6 +72,8 @@ def test_1_no_road_to_a_program(hlu: CommandLine) -> None:
         (["history", "--lines", "0"], "0 is not in the range 1<=x<=1000"),
         (["history", "--lines", "1001"], "1001 is not in the range 1<=x<=1000"),
         (["history", "--lines", "few"], "'few' is not a valid integer"),
+        (["ensure", "--plan", "/nowhere/plan.json"], "No such file or directory"),
+        (["stop", "--allow-reconnect"], "No such option"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -112,6 +115,16 @@ def test_4_no_toml_at_all(hlu: CommandLine) -> None:
     run = hlu.run("status")
     assert run.returncode == 4
     assert f"{hlu.places.settings_file}:1:" in run.stderr
+
+
+def test_4_no_plan(hlu: CommandLine, hero: FakeHero) -> None:
+    """A text that is no plan is not done; what is wrong with it is told."""
+    run = hlu.run("ensure", "--plan", "-", stdin='{"format": 1, "goal": "rnu"}')
+    assert (run.returncode, run.stdout) == (4, "")
+    assert "cannot read the plan: " in run.stderr
+    assert "expected Goal @ $.goal" in run.stderr
+    assert "hlu plan --json" in run.stderr
+    assert hero.called == []
 
 
 @pytest.mark.parametrize("command", ["plan", "ensure", "configure", "stop"])

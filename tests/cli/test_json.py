@@ -44,10 +44,34 @@ def test_status(more: list[str], hlu: CommandLine) -> None:
 def test_plan(hlu: CommandLine, hero: FakeHero) -> None:
     """Refusals with a reason, for either goal."""
     plan = data(hlu, "plan", code=6)
-    assert set(plan) == {"goal", "steps", "refusals", "notes"}
+    assert set(plan) == {
+        "format",
+        "goal",
+        "slot",
+        "waves",
+        "choices",
+        "refusals",
+        "waits",
+        "notes",
+        "world",
+    }
     assert [refusal["instance"] for refusal in plan["refusals"]] == ["livekit-server@a"]
     assert data(hlu, "plan", "--stop", code=0)["goal"] == "stop"
+    assert data(hlu, "plan", "--allow-reconnect", "--allow-drain", code=6) == plan
     assert hero.called
+
+
+@pytest.mark.parametrize("by", ["file", "stdin"])
+def test_a_plan_that_was_made_earlier(by: str, hlu: CommandLine, hero: FakeHero) -> None:
+    """What `hlu plan --json` printed can be done later, exactly so: here a stop of nothing."""
+    text = hlu.run("plan", "--stop", "--json").stdout
+    file = hlu.root / "plan.json"
+    file.write_text(text)
+    run = hlu.run("ensure", "--plan", str(file) if by == "file" else "-", "--json", stdin=text)
+    assert (run.returncode, run.stderr) == (0, "")
+    receipt = json.loads(run.stdout)
+    assert (receipt["goal"], receipt["converged"], receipt["changed"]) == ("stop", True, False)
+    assert "service.stop" not in hero.called
 
 
 @pytest.mark.usefixtures("hero")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 from hero_livekit_units.cli.progress import Steps, shown
-from hero_livekit_units.model.plan import WriteFiles
+from hero_livekit_units.model.plan import Action, Effect, Interruption, Step
 
 
 class Terminal(io.StringIO):
@@ -20,7 +20,7 @@ def test_steps() -> None:
     """Each step at its begin; a reason to wait once, however often it is looked at."""
     out = io.StringIO()
     steps = Steps(out)
-    steps.step(WriteFiles("lk-backend", "differs"))
+    steps.step(Step(Action.WRITE_FILES, "lk-backend", "ab", "differs", Effect(Interruption.NONE, "none")))
     steps.waiting("lk-backend", "pid 7 is 0.1 s old and not ready")
     steps.waiting("lk-backend", "pid 7 is 0.2 s old and not ready")
     steps.waiting("lk-backend", "pid 8 is 0.1 s old and not ready")

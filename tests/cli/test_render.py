@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from hero_livekit_units.cli.render import (
     duration,
@@ -19,15 +20,21 @@ from hero_livekit_units.cli.render import (
 )
 from hero_livekit_units.model.observed import CallsSeen, Evidence, Foreign, Observed
 from hero_livekit_units.model.plain import plain
-from hero_livekit_units.model.plan import Goal
-from hero_livekit_units.plan.planner import plan
+from hero_livekit_units.model.plan import Allowed, Goal
+from hero_livekit_units.plan.planner import explain, plan
+from hero_livekit_units.plan.slots import in_use
 from hero_livekit_units.report import status_report
-from tests.strategies import BACKEND, MEDIA, OLD_MEDIA, SILENT, healthy, stopped, world, worlds
+from tests.strategies import BACKEND, DESIRED, MEDIA, OLD_MEDIA, SILENT, STEERED, healthy, stopped, world, worlds
+
+if TYPE_CHECKING:
+    from hero_livekit_units.model.desired import Desired
 
 
 def shown(observed: Observed, *, evidence: bool = False) -> str:
     """The status of a world as text."""
-    return status_text(status_report(observed, "ws://127.0.0.1:7880", "this command, pid 7"), evidence=evidence)
+    return status_text(
+        status_report(in_use(observed, DESIRED), "ws://127.0.0.1:7880", "this command, pid 7"), evidence=evidence
+    )
 
 
 def test_a_healthy_group() -> None:
@@ -45,7 +52,7 @@ def test_a_healthy_group() -> None:
 
 def test_nothing_runs_and_nobody_answers() -> None:
     """What could not be seen is a dash, and how to get a supervisor is told."""
-    text = shown(world(stopped(MEDIA), supervisor=SILENT))
+    text = shown(world(stopped(MEDIA), stopped(BACKEND), supervisor=SILENT))
     assert "○  livekit-server@a  1.13.5-r1  stopped  -    -   -      the supervisor does not know it" in text
     assert "supervisor  unknown: none (nobody listens on /s/rpc.sock)" in text
     assert "start one with `hlu hero-proc start`; running calls do not need it" in text
@@ -79,7 +86,7 @@ def test_a_stranger_of_another_user_is_described_by_its_user() -> None:
 
 def test_unknown_calls_are_not_none() -> None:
     """A count that could not be had says so."""
-    assert "  unknown  pid 4242 answers" in shown(world(healthy(MEDIA, people=None)))
+    assert "  unknown  pid 4242 answers" in shown(world(healthy(MEDIA, people=None), healthy(BACKEND)))
 
 
 def test_evidence() -> None:
@@ -89,7 +96,7 @@ def test_evidence() -> None:
         Evidence("kernel", "pid 4242", True, 0.5),  # noqa: FBT003
         Evidence("calls", "unknown", None, 12.0),
     )
-    text = shown(world(healthy(MEDIA, evidence=witnesses)), evidence=True)
+    text = shown(world(healthy(MEDIA, evidence=witnesses), healthy(BACKEND)), evidence=True)
     assert (
         "livekit-server@a\n"
         "  -  supervisor  not registered  0.2 ms\n"
@@ -107,23 +114,29 @@ def test_any_world_can_be_shown(observed: Observed) -> None:
         assert seen.verdict in line
 
 
-@given(worlds())
-def test_any_plan_can_be_shown(observed: Observed) -> None:
-    """Every step with its reason and effect, every refusal with what would help, every note."""
-    for goal in Goal:
-        found = plan(observed, goal)
-        text = plan_text(plain(found))
-        assert all(step.because in text and step.effect in text for step in found.steps)
-        assert all(refusal.because in text and refusal.possible_when in text for refusal in found.refusals)
-        assert all(note.text in text for note in found.notes)
-        assert bool(found.steps or found.refusals or found.notes) is (text != "nothing has to change")
+@given(worlds(), st.sampled_from([DESIRED, STEERED]), st.sampled_from(Goal), st.frozensets(st.sampled_from(Allowed)))
+def test_any_plan_can_be_shown(observed: Observed, desired: Desired, goal: Goal, allowed: frozenset[Allowed]) -> None:
+    """Every step with its reason and effect, every way with why not gentler, every refusal and wait, every note."""
+    found = plan(observed, desired, goal, allowed=allowed)
+    text = plan_text(plain(found), explain(found))
+    for number, wave in enumerate(found.waves, 1):
+        assert all(
+            f"{number}. {step.action} {step.instance}\n   because: {step.because}" in text for step in wave.steps
+        )
+    assert all(f"calls:   {step.effect.says}" in text for step in found.steps)
+    assert all(f"not {passed.way}: {passed.because}" in text for one in found.choices for passed in one.passed_over)
+    assert all(refusal.because in text and refusal.possible_when in text for refusal in found.refusals)
+    assert all(wait.because in text and wait.until in text for wait in found.waits)
+    assert all(f"note     {note.instance}: {note.text}" in text for note in found.notes)
+    assert text.startswith("nothing has to change") is found.converged
+    assert found.converged is all(f"  {line}" in text for line in explain(found))
 
 
 def receipt(**changes: Any) -> dict[str, Any]:
     """A receipt of an ensure that had nothing to do."""
     state = {"instance": "lk-backend", "verdict": "healthy", "process": {"pid": 7, "start_time": 1}}
-    nothing: dict[str, Any] = {"done": [], "refusals": [], "notes": [], "after": [state], "changed": False}
-    return nothing | {"took_ms": 12.345} | changes
+    nothing: dict[str, Any] = {"done": [], "refusals": [], "waits": [], "notes": [], "after": [state]}
+    return nothing | {"changed": False, "done_by": "", "took_ms": 12.345} | changes
 
 
 def test_a_receipt_of_nothing() -> None:
@@ -131,14 +144,23 @@ def test_a_receipt_of_nothing() -> None:
     assert receipt_text(receipt()) == "now      lk-backend: healthy, pid 7\nnothing was changed (12.3 ms)"
 
 
+def test_a_receipt_of_what_another_did() -> None:
+    """Whoever waited for its turn hears who did it meanwhile."""
+    assert receipt_text(receipt(done_by="1700-7")).splitlines()[1:] == [
+        "done     by another caller meanwhile: receipt 1700-7",
+        "nothing was changed (12.3 ms)",
+    ]
+
+
 def test_a_receipt() -> None:
-    """What was done, what was not and why, what lives now."""
-    start = {"step": "start", "instance": "lk-backend"}
+    """What was done, what was not and why, what is waited for, what lives now."""
+    start = {"action": "start", "instance": "lk-backend"}
     refusal = {"instance": "livekit-server@a", "because": "held by pid 666", "possible_when": "it is gone"}
     text = receipt_text(
         receipt(
             done=[{"step": start, "outcome": "ready as pid 7", "took_ms": 1234.0}],
             refusals=[refusal],
+            waits=[{"instance": "livekit-server@b", "because": "3 people are on it", "until": "they have left"}],
             notes=[{"instance": "x", "text": "left alone"}],
             after=[{"instance": "lk-backend", "verdict": "stopped", "process": None}],
             changed=True,
@@ -148,6 +170,8 @@ def test_a_receipt() -> None:
         "done     start lk-backend: ready as pid 7 (1.23 s)",
         "refused  livekit-server@a: held by pid 666",
         "         possible when it is gone",
+        "waits    livekit-server@b: 3 people are on it",
+        "         until they have left",
         "note     x: left alone",
         "now      lk-backend: stopped",
     ]
