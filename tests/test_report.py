@@ -92,7 +92,7 @@ def test_unknown_people_are_null() -> None:
 
 def test_a_stranger() -> None:
     """Who holds a port of ours, whose child it is, what would end it, and who is in its calls."""
-    (unit,) = status_report(world(attrs.evolve(stopped(MEDIA), foreign=OLD_MEDIA)), "", "")["units"]
+    unit, *_ = status_report(world(attrs.evolve(stopped(MEDIA), foreign=OLD_MEDIA)), "", "")["units"]
     assert unit["foreign"] == {
         "process": {"pid": 4200, "start_time": 99},
         "command": "livekit-server --dev",

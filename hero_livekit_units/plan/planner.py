@@ -201,7 +201,7 @@ def _sent_for_s(group: _Group, slot: str) -> float | None:
     """For how long joins have been sent to a slot and to no other, None where they are not yet."""
     ages_s = []
     for spec in group.desired.by_slot[slot]:
-        sends = group.desired.variants(spec.instance) > 1
+        sends = spec in group.desired.steering_units[slot]
         if sends or spec.carries_calls:
             seen = group.seen(spec)
             if seen.process is None or (sends and not runs(seen, spec)):
@@ -423,7 +423,7 @@ def _plan_leaving(group: _Group, spec: LaunchSpec, left_for_s: float | None) -> 
     """
     name, seen = spec.instance, group.seen(spec)
     if seen.verdict is Verdict.FOREIGN:
-        group.note(name, f"not touched: {seen.because}")
+        _plan_beside(group, seen)
         return
     if seen.verdict is Verdict.UNKNOWN:
         group.note(name, f"left alone, as its state is unknown: {seen.because}")
@@ -444,6 +444,17 @@ def _plan_leaving(group: _Group, spec: LaunchSpec, left_for_s: float | None) -> 
         _plan_full(group, spec, seen)
     else:
         _plan_empty(group, spec, seen, left_for_s)
+
+
+def _plan_beside(group: _Group, seen: InstanceSeen) -> None:
+    """A stranger in a slot: ours runs in another one, and the stranger ends when those who own it say so."""
+    name, foreign = seen.spec.instance, seen.foreign
+    ends = f"; {foreign.dies_with}" if foreign else ""
+    if foreign is not None and foreign.calls is not None and foreign.calls.people:
+        who = f"{foreign.calls.people} people in {foreign.calls.rooms} rooms are on it"
+        group.wait(name, f"not touched: {seen.because}; {who}{ends}", "its last room has ended")
+    else:
+        group.note(name, f"not touched: {seen.because}{ends}")
 
 
 def _plan_empty(group: _Group, spec: LaunchSpec, seen: InstanceSeen, left_for_s: float) -> None:

@@ -35,8 +35,12 @@ def simulate(seen: InstanceSeen, step: Step, spec: LaunchSpec) -> InstanceSeen:
             return attrs.evolve(seen, files_differ={**seen.files_differ, spec.digest: ()})
         case Action.REGISTER:
             return attrs.evolve(seen, entry=attrs.evolve(entry, digest=spec.digest, launch_digest=spec.launch_digest))
-        case Action.START | Action.AWAIT_READY | Action.RESTART | Action.SWAP:
-            return _running(seen, entry, spec)
+        case Action.START | Action.RESTART | Action.SWAP:
+            return _running(seen, entry, spec, entry.launch_digest or spec.launch_digest)
+        case Action.AWAIT_READY:
+            # Whatever launch is on its way up: what comes after it is for the next plan.
+            coming = seen.process.launch_digest if seen.process else entry.launch_digest
+            return _running(seen, entry, spec, coming or spec.launch_digest)
         case Action.STOP | Action.KILL:
             return _ended(seen, entry)
         case _:
@@ -70,7 +74,7 @@ def reached(seen: InstanceSeen, after: InstanceSeen, *, unlike: ProcessId | None
     )
 
 
-def _running(seen: InstanceSeen, entry: Entry, spec: LaunchSpec) -> InstanceSeen:
+def _running(seen: InstanceSeen, entry: Entry, spec: LaunchSpec, launch_digest: str) -> InstanceSeen:
     process = ProcessSeen(
         TO_BE,
         suspended=False,
@@ -79,7 +83,7 @@ def _running(seen: InstanceSeen, entry: Entry, spec: LaunchSpec) -> InstanceSeen
         unit=spec.unit,
         slot=spec.slot,
         release=spec.release,
-        launch_digest=entry.launch_digest or spec.launch_digest,
+        launch_digest=launch_digest,
     )
     return attrs.evolve(
         seen,

@@ -47,7 +47,6 @@ class FakeHero(SocketPeer):
             },
             "secret.set": self._set_secret,
             "secret.delete": self._delete_secret,
-            "logs.get": lambda _: [],
             "logs.insert": lambda given: self.lines.append(given),  # noqa: PLW0108  mypy wants a value of None
             "logs.get": self._get_logs,
         }

@@ -503,7 +503,7 @@ def test_files_are_compared_when_asked(spec: LaunchSpec) -> None:
     observer = Observer(registry)
 
     def differ(secrets: dict[str, Any] | None) -> tuple[str, ...] | None:
-        return observer.observe([spec], secrets=secrets).instances[0].files_differ
+        return observer.observe([spec], secrets=secrets).instances[0].differ(spec)
 
     assert differ(None) is None
     assert differ(secrets) == (spec.files[0].path,)

@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 
 from hero_livekit_units.model.desired import Desired
 from hero_livekit_units.model.observed import EntryState, InstanceSeen, Observed, PortSeen, ProcessSeen, Verdict
-from hero_livekit_units.model.plan import ENDING, Action, Allowed, Goal, Interruption, Plan, Way
+from hero_livekit_units.model.plan import (
+    ENDING,
+    Action,
+    Allowed,
+    Goal,
+    Interruption,
+    Note,
+    Plan,
+    Refusal,
+    Step,
+    Wait,
+    Way,
+)
 from hero_livekit_units.plan.planner import JOIN_GRACE_S, explain, plan
 from hero_livekit_units.plan.serial import plan_text
 from hero_livekit_units.plan.slots import in_use
@@ -1100,7 +1112,8 @@ def test_every_instance_is_explained(
 def test_everything_is_accounted_for(observed: Observed, desired: Desired, allowed: frozenset[Allowed]) -> None:
     """Of what is wanted, an instance that is not healthy is never passed over in silence."""
     found = plan(observed, desired, allowed=allowed)
-    named = {each.instance for each in (*found.steps, *found.refusals, *found.waits, *found.notes)}
+    said: list[Step | Refusal | Wait | Note] = [*found.steps, *found.refusals, *found.waits, *found.notes]
+    named = {each.instance for each in said}
     for spec in desired.by_slot[found.slot]:
         if observed.instance(spec.instance).verdict is not Verdict.HEALTHY:
             assert spec.instance in named or "hero_proc" in named
