@@ -15,6 +15,7 @@ from hero_livekit_units.errors import (
     CatalogError,
     DaemonError,
     DefinitionInvalid,
+    PlanInvalid,
     PlanRefused,
     RegistryError,
     SettingRefused,
@@ -31,6 +32,7 @@ EXIT_INTERRUPTED = 130
 _CODES: tuple[tuple[type[UnitsError], int], ...] = (
     (DefinitionInvalid, EXIT_DEFINITION),
     (CatalogError, EXIT_DEFINITION),
+    (PlanInvalid, EXIT_DEFINITION),
     (RegistryError, quick.EXIT_SUPERVISOR),
     (PlanRefused, EXIT_REFUSED),
     (SettingRefused, EXIT_REFUSED),

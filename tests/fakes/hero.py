@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from tests.fakes.socket_peer import SocketPeer, encoded
@@ -30,6 +31,7 @@ class FakeHero(SocketPeer):
         self.stored: dict[tuple[str, str], str] = {}
         self.statuses: dict[str, Any] = {}
         self.lines: list[dict[str, Any]] = []
+        self.rows: list[dict[str, Any]] = []
         self.methods: dict[str, Callable[[dict[str, Any]], Any]] = {
             "system.ping": lambda _: {"version": "0.4.0", "pid": 77, "pid_start": 5, "uptime_ms": 1},
             "action.set": self._set_action,
@@ -47,8 +49,10 @@ class FakeHero(SocketPeer):
             },
             "secret.set": self._set_secret,
             "secret.delete": self._delete_secret,
-            "logs.get": lambda _: [],
-            "logs.insert": lambda given: self.lines.append(given),  # noqa: PLW0108  mypy wants a value of None
+            "logs.get": lambda given: [row for row in self.rows if row["src"] == given["src_prefix"]][
+                -given["lines"] :
+            ],
+            "logs.insert": self._insert_line,
         }
 
     def _respond(self, request: Any) -> Iterator[bytes]:
@@ -85,6 +89,10 @@ class FakeHero(SocketPeer):
         _found("secret", self.stored, (given["context"], given["key"]))
         del self.stored[given["context"], given["key"]]
         return {"ok": True}
+
+    def _insert_line(self, given: dict[str, Any]) -> None:
+        self.lines.append(given)
+        self.rows.append(given | {"epoch_ms": int(time.time() * 1000)})
 
     def _status(self, given: dict[str, Any]) -> Any:
         if given["name"] in self.statuses:

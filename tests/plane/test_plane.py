@@ -254,4 +254,4 @@ def test_status_while_others_wait_to_act(resting: Plane) -> None:
             assert time.monotonic() - asked < 2.0
     for thread in threads:
         thread.join()
-    assert resting.call("plan", goal="configure")["steps"] == []
+    assert resting.call("plan", goal="configure")["waves"] == []
