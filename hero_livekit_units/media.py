@@ -16,7 +16,7 @@ import attrs
 
 from hero_livekit_units.definitions.files import shipped_catalog
 from hero_livekit_units.ensure import Wish, World, ensure, execute, foresee, known_secrets
-from hero_livekit_units.errors import PlanRefused
+from hero_livekit_units.errors import PlanRefused, RegistryError
 from hero_livekit_units.execute.lock import acting_lock
 from hero_livekit_units.history import SOURCE, receipts
 from hero_livekit_units.livekit import keys
@@ -102,7 +102,10 @@ class Media:
 
     def status(self) -> Observed:
         """What lives or should, with the evidence of each verdict. Changes nothing and takes a second at most."""
-        secrets = known_secrets(self._registry, Goal.RUN)
+        try:
+            secrets = known_secrets(self._registry, Goal.RUN)
+        except RegistryError:
+            secrets = None  # whoever only looks can look without
         values = secrets.values if secrets else None
         desired = self.desired(values)
         return in_use(self._observer.observe(desired.specs, secrets=values), desired)

@@ -7,7 +7,7 @@ process with people in it is never touched unless the user accepted by name what
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from hero_livekit_units.model.observed import EntryState, Verdict
 from hero_livekit_units.model.plan import (
@@ -225,6 +225,8 @@ def _plan_run(group: _Group, spec: LaunchSpec) -> None:
             group.refuse(name, seen.because, "that process is gone, or media.toml gives other ports; it is not touched")
         case Verdict.UNKNOWN:
             group.refuse(name, f"its state is unknown: {seen.because}", "it can be looked at again")
+        case _:
+            assert_never(seen.verdict)
 
 
 def _plan_start(group: _Group, spec: LaunchSpec, because: str) -> None:

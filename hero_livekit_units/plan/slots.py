@@ -116,8 +116,9 @@ def _routed(observed: Observed, desired: Desired) -> str | None:
 def _replacement(desired: Desired, seen: dict[str, InstanceSeen], serving: str, allowed: frozenset[Allowed]) -> Target:
     free = next((slot for slot in desired.slots if slot != serving and _is_free(seen[slot])), None)
     look = _Look(desired, seen, serving, free, allowed)
-    passed = [PassedOver(Way.NOTHING, look.what)]
-    for way in (Way.LIVE, Way.TWO_SLOT, Way.IDLE_SWAP, Way.MOVE, Way.SWAP, Way.DRAIN):
+    at_start = f"{desired.media[serving].unit} takes over another release or configuration only at its start"
+    passed = [PassedOver(Way.NOTHING, look.what), PassedOver(Way.LIVE, at_start)]
+    for way in (Way.TWO_SLOT, Way.IDLE_SWAP, Way.MOVE, Way.SWAP, Way.DRAIN):
         because = next(look.against(way), "")
         if not because:
             there = free if way in {Way.TWO_SLOT, Way.MOVE} and free is not None else serving
@@ -143,9 +144,6 @@ class _Look:
     def against(self, way: Way) -> Iterator[str]:
         """The reasons, the weightiest first."""
         old, spec = self.seen[self.serving], self.desired.media[self.serving]
-        if way is Way.LIVE:
-            yield f"{spec.unit} takes over another release or configuration only at its start"
-            return
         running = old.process.release if old.process else ""
         if running != spec.release:
             edge = next((edge for edge in spec.replaces if edge.start == running), None)

@@ -166,7 +166,13 @@ def test_ensure_tells_why_a_unit_does_not_start(own: CommandLine) -> None:
             told.append(line)
             if "waiting for livekit-server@a" in line:
                 break
-        assert [line.split(" ")[0] for line in told[:3]] == ["write-files", "register", "start"]
+        assert [line.split(" ")[0] for line in told[:5]] == [
+            "write-files",
+            "write-files",
+            "register",
+            "register",
+            "start",
+        ]
         command.send_signal(signal.SIGINT)
         command.communicate(timeout=20.0)
     finally:

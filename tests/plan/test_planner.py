@@ -17,11 +17,7 @@ from hero_livekit_units.model.plan import (
     Allowed,
     Goal,
     Interruption,
-    Note,
     Plan,
-    Refusal,
-    Step,
-    Wait,
     Way,
 )
 from hero_livekit_units.plan.planner import JOIN_GRACE_S, explain, plan
@@ -259,6 +255,15 @@ def everything(people: int = 0, **changes: Any) -> Observed:
             id="the-other-slot-cannot-be-seen",
         ),
         pytest.param(everything(redis=healthy(REDIS, process=OLD_REDIS)), FULL, ["restart livekit-redis"], id="redis"),
+        pytest.param(
+            everything(
+                redis=healthy(REDIS, process=OLD_REDIS),
+                backend=healthy(attrs.evolve(BACKEND_BEHIND_FRONT, after=("livekit-redis",))),
+            ),
+            FULL,
+            ["restart livekit-redis"],
+            id="redis-restarts-under-what-carries-no-calls",
+        ),
         pytest.param(
             everything(people=3, redis=healthy(REDIS, process=OLD_REDIS)),
             FULL,
@@ -1112,8 +1117,8 @@ def test_every_instance_is_explained(
 def test_everything_is_accounted_for(observed: Observed, desired: Desired, allowed: frozenset[Allowed]) -> None:
     """Of what is wanted, an instance that is not healthy is never passed over in silence."""
     found = plan(observed, desired, allowed=allowed)
-    said: list[Step | Refusal | Wait | Note] = [*found.steps, *found.refusals, *found.waits, *found.notes]
-    named = {each.instance for each in said}
+    named = {step.instance for step in found.steps} | {refusal.instance for refusal in found.refusals}
+    named |= {wait.instance for wait in found.waits} | {note.instance for note in found.notes}
     for spec in desired.by_slot[found.slot]:
         if observed.instance(spec.instance).verdict is not Verdict.HEALTHY:
             assert spec.instance in named or "hero_proc" in named
