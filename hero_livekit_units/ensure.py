@@ -29,7 +29,8 @@ from hero_livekit_units.model.plain import plain
 from hero_livekit_units.model.plan import Allowed, Goal, Plan
 from hero_livekit_units.model.receipt import Receipt, StepDone
 from hero_livekit_units.observe.observer import Observer
-from hero_livekit_units.plan.planner import plan, states
+from hero_livekit_units.plan.group import states
+from hero_livekit_units.plan.planner import plan
 from hero_livekit_units.plan.slots import in_use
 from hero_livekit_units.registry.port import Registry
 
@@ -102,7 +103,7 @@ def ensure(wish: Wish, world: World, progress: Progress | None = None) -> Receip
     log = _Log(began_s, wish.goal, look.observed)
     if (look.turn or not look.plan.converged) and look.observed.supervisor.verdict is Verdict.HEALTHY:
         with _recorded(log, world):
-            look = _act(wish, world, log, progress or Silent())
+            look = _act(wish, world, log, look.desired, progress or Silent())
     receipt = log.receipt(look, world.clock)
     if receipt.changed:
         _record(world.registry, receipt)
@@ -197,7 +198,7 @@ def _look_with(secrets: Secrets | None, wish: Wish, world: World) -> _Look:
     )
 
 
-def _act(wish: Wish, world: World, log: _Log, progress: Progress) -> _Look:
+def _act(wish: Wish, world: World, log: _Log, wanted: Desired, progress: Progress) -> _Look:
     executor = _executor(world, progress)
     began_s, rounds = world.clock.now_s(), 0
     with world.lock():
@@ -207,7 +208,7 @@ def _act(wish: Wish, world: World, log: _Log, progress: Progress) -> _Look:
             # looked may be in one now.
             look = _look_with(None if wish.goal is Goal.STOP else ensure_all(world.registry), wish, world)
             if log.looks == 2:
-                log.done_by = _done_meanwhile(world, look.desired, began_s)
+                log.done_by = _done_meanwhile(world, wanted, look.desired, since_s=began_s)
             if look.secrets and look.secrets.rotation and look.turn and log.turns < _TURNS:
                 turn_rotation(world.registry, look.secrets.rotation, look.turn)
                 rounds, log.turns = 0, log.turns + 1  # what it brings about has its own rounds
@@ -226,7 +227,7 @@ def _act(wish: Wish, world: World, log: _Log, progress: Progress) -> _Look:
                 progress.waiting(log.at, f"planned anew, as {stale.changes[0]}")
 
 
-def _done_meanwhile(world: World, desired: Desired, since_s: float) -> str:
+def _done_meanwhile(world: World, wanted: Desired, desired: Desired, *, since_s: float) -> str:
     """The receipt of whoever acted while this call waited for its turn, "" for nobody.
 
     Raises:
@@ -237,8 +238,10 @@ def _done_meanwhile(world: World, desired: Desired, since_s: float) -> str:
     except RegistryError:
         return ""  # a supervisor that keeps no history can be worked with
     for receipt in newest:
-        if receipt["at_s"] < since_s or "id" not in receipt:
+        if receipt["at_s"] <= since_s or "id" not in receipt:
             continue
+        if wanted.specs != desired.specs:
+            return str(receipt["id"])  # secrets have changed, so that what is right has too
         for did in receipt["done"]:
             step = did["step"]
             if desired.spec(step["instance"], step["digest"]) is None:

@@ -20,6 +20,10 @@ from attrs import frozen
 TREE = Path(__file__).parents[1]
 CORE = (
     "hero_livekit_units/plan/planner.py",
+    "hero_livekit_units/plan/group.py",
+    "hero_livekit_units/plan/media.py",
+    "hero_livekit_units/plan/stop.py",
+    "hero_livekit_units/plan/explain.py",
     "hero_livekit_units/plan/slots.py",
     "hero_livekit_units/plan/simulate.py",
     "hero_livekit_units/observe/verdict.py",

@@ -12,24 +12,29 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from hero_livekit_units.ensure import ensure
-from hero_livekit_units.errors import RegistryError, StepFailed, StepTimedOut
+from hero_livekit_units.ensure import Clock, Wish, World, ensure, execute, foresee
+from hero_livekit_units.errors import PlanStale, RegistryError, StepFailed, StepTimedOut
 from hero_livekit_units.execute.lock import acting_lock
-from hero_livekit_units.livekit.desired import desired_specs
+from hero_livekit_units.livekit.desired import desired_state
 from hero_livekit_units.livekit.keys import read_all
+from hero_livekit_units.model.desired import Desired
 from hero_livekit_units.model.observed import EntryState, InstanceSeen, Verdict
 from hero_livekit_units.model.plain import plain
-from hero_livekit_units.model.plan import Goal
+from hero_livekit_units.model.plan import Action, Allowed, Goal, Wait
 from hero_livekit_units.model.settings import BackendSettings, LivekitSettings, LogLevel, Settings
 from hero_livekit_units.observe.files import files_that_differ
+from hero_livekit_units.plan.planner import plan
 from tests.fakes.registry import Fault, MemoryRegistry, ReflectingObserver
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from hero_livekit_units.definitions.catalog import Catalog
     from hero_livekit_units.model.launch import LaunchSpec
+    from hero_livekit_units.model.plan import Plan, Step
     from hero_livekit_units.model.receipt import Receipt
+    from hero_livekit_units.registry.port import Recorded
 
 MEDIA, BACKEND = "livekit-server@a", "lk-backend"
 
@@ -39,8 +44,8 @@ ACTS = [
     "store_secret api_secret",
     "store_secret backend_secret",
     f"register {MEDIA}",
-    f"start {MEDIA}",
     f"register {BACKEND}",
+    f"start {MEDIA}",
     f"start {BACKEND}",
     "record",
 ]
@@ -54,18 +59,33 @@ class Host:
         self.home = home
         self.registry = MemoryRegistry()
         self.settings = Settings()
+        self.monotonic_s = 0.0
         self.restart: dict[str, Any] = {}  # what differs from the definitions' [restart]
 
-    def desired(self, secrets: Mapping[str, Any] | None) -> tuple[LaunchSpec, ...]:
+    def desired(self, secrets: Mapping[str, Any] | None) -> Desired:
         """The desired state, given the secrets."""
         home, python = str(self.home), sys.executable
-        specs = desired_specs(self.catalog, self.settings, home=home, python=python, secrets=secrets)
-        return tuple(attrs.evolve(spec, restart=attrs.evolve(spec.restart, **self.restart)) for spec in specs)
+        found = desired_state(self.catalog, self.settings, home=home, python=python, secrets=secrets)
+        return Desired(
+            {slot: tuple(map(self._hurried, specs)) for slot, specs in found.by_slot.items()}, found.steering
+        )
+
+    def _hurried(self, spec: LaunchSpec) -> LaunchSpec:
+        return attrs.evolve(spec, restart=attrs.evolve(spec.restart, **self.restart))
+
+    @property
+    def world(self) -> World:
+        """Where it is done, with its own observer."""
+        clock = Clock(monotonic_s=lambda: self.monotonic_s, sleep=self._sleep)
+        return World(self.registry, ReflectingObserver(self.registry), self.home, clock)
+
+    def _sleep(self, seconds: float) -> None:
+        self.monotonic_s += seconds
 
     @property
     def specs(self) -> tuple[LaunchSpec, ...]:
         """The desired state as it is now."""
-        return self.desired(read_all(self.registry).values)
+        return self.desired(read_all(self.registry).values).preferred
 
     def ensure(
         self,
@@ -78,14 +98,8 @@ class Host:
         """One ensure, as a caller of its own."""
         looking = observer or ReflectingObserver(self.registry)
         looking.people = people
-        return ensure(
-            self.desired,
-            registry=self.registry,
-            observer=looking,
-            home=self.home,
-            goal=goal,
-            allow_drop=allow_drop,
-        )
+        wish = Wish(self.desired, goal, frozenset({Allowed.DROP} if allow_drop else ()))
+        return ensure(wish, attrs.evolve(self.world, observer=looking))
 
     def runs(self) -> dict[str, str]:
         """The launch digest of everything that runs."""
@@ -124,7 +138,7 @@ def test_an_empty_host(host: Host) -> None:
     assert host.registry.acted == ACTS
     assert host.converged()
     assert (receipt.converged, receipt.changed, receipt.refusals) == (True, True, ())
-    assert [plain(done.step)["step"] for done in receipt.done] == ["write-files", "register", "start"] * 2
+    assert [str(done.step.action) for done in receipt.done] == ["write-files"] * 2 + ["register"] * 2 + ["start"] * 2
     assert [state.verdict for state in receipt.before] == [Verdict.STOPPED, Verdict.STOPPED]
     assert [state.verdict for state in receipt.after] == [Verdict.HEALTHY, Verdict.HEALTHY]
     assert [state.people for state in receipt.after] == [0, None]
@@ -217,12 +231,13 @@ def test_people_join_between_look_and_act(host: Host) -> None:
     def count(found: InstanceSeen) -> InstanceSeen:
         nonlocal looks
         looks += found.spec.instance == MEDIA
-        observer.people = 4 if looks >= 2 else 0
+        observer.people = 4 if looks >= 3 else 0
         return found
 
     observer.distort = count
-    with pytest.raises(StepFailed, match="4 people are in a call now"):
-        host.ensure(observer=observer)
+    receipt = host.ensure(observer=observer)
+    assert [refusal.instance for refusal in receipt.refusals] == [MEDIA]
+    assert "cut off 4 people" in receipt.refusals[0].because
     assert host.registry.entries[MEDIA].process == media
 
 
@@ -264,8 +279,14 @@ def test_without_the_supervisor_nothing_is_done(goal: Goal, host: Host) -> None:
 def test_a_fault_at_each_call(at: int, fault: Fault, host: Host) -> None:
     """Refused, or done with the answer lost: ensure again reaches the same end, each unit started once."""
     host.registry = MemoryRegistry({at: fault})
-    if ACTS[at - 1] == "record":
+    host.restart = {"ready_within_s": 0.05}
+    act = ACTS[at - 1]
+    if act == "record":
         assert host.ensure().converged  # the history is a convenience
+    elif act.startswith("start") and fault is Fault.LOST:
+        # It is looked up whether it was done, and not asked for again.
+        assert [done.outcome.endswith("the answer to it was lost") for done in host.ensure().done].count(True) == 1
+        assert host.registry.acted.count(act) == 1
     else:
         with pytest.raises(RegistryError):
             host.ensure()
@@ -287,8 +308,12 @@ def test_a_fault_at_each_call_of_an_upgrade(at: int, fault: Fault, host: Host) -
     host.registry._faults = {len(host.registry.acted) + at: fault}
     network = attrs.evolve(Settings().network, bind="127.0.0.2")
     host.settings = Settings(network=network)
-    with pytest.raises(RegistryError):
-        host.ensure()
+    host.restart = {"ready_within_s": 0.05}
+    if fault is Fault.LOST and at > 2:
+        assert host.ensure().converged
+    else:
+        with pytest.raises(RegistryError):
+            host.ensure()
     assert host.ensure().converged
     assert host.converged()
     assert all(entry.process != before[name] for name, entry in host.registry.entries.items())
@@ -350,7 +375,10 @@ def test_a_world_that_never_settles(host: Host) -> None:
     host.ensure()
     observer = ReflectingObserver(host.registry)
     observer.distort = lambda found: attrs.evolve(
-        found, files_differ=(found.spec.files[0].path,) if found.spec.instance == BACKEND else found.files_differ
+        found,
+        files_differ=dict.fromkeys(found.files_differ, (found.spec.files[0].path,))
+        if found.spec.instance == BACKEND
+        else found.files_differ,
     )
     receipt = host.ensure(observer=observer)
     assert not receipt.converged
@@ -380,3 +408,173 @@ def test_who_meets_a_unit_in_between_two_states_looks_again_when_its_turn_has_co
     observer.distort = in_between
     receipt = host.ensure(observer=observer)
     assert (receipt.converged, receipt.changed, receipt.looks) == (True, False, 2)
+
+
+def test_a_plan_is_done_as_it_was_made(host: Host) -> None:
+    """Exactly its steps, and all is as wanted; the receipt is in the history."""
+    host.ensure(Goal.CONFIGURE)  # what is right depends on the secrets, which are made now
+    found = foresee(Wish(host.desired), host.world)
+    receipt = execute(found, Wish(host.desired), host.world)
+    assert tuple(done.step.action for done in receipt.done) == tuple(step.action for step in found.steps)
+    assert receipt.converged
+    assert host.converged()
+    assert json.loads(host.registry.recorded[-1][1])["id"] == receipt.id
+
+
+def upgrade(host: Host) -> Plan:
+    """The plan of a changed setting, for a group that runs."""
+    host.ensure()
+    host.settings = Settings(livekit=LivekitSettings(log_level=LogLevel.DEBUG))
+    host.registry.acted.clear()
+    return foresee(Wish(host.desired), host.world)
+
+
+def test_a_plan_for_another_process_is_stale(host: Host) -> None:
+    """What it was made for has gone: the step is not done, and what was done before it is in the history."""
+    found = upgrade(host)
+    old = host.registry.entries[MEDIA].process
+    host.registry.crash(MEDIA)
+    host.registry.start(MEDIA)
+    host.registry.acted.clear()
+    with pytest.raises(PlanStale, match="it was pid 5000001, and is pid 5000003 now") as caught:
+        execute(found, Wish(host.desired), host.world)
+    assert old is not None
+    assert caught.value.retryable
+    assert host.registry.acted == [f"register {MEDIA}", "record"]
+    failed = json.loads(host.registry.recorded[-1][1])
+    assert [did["step"]["action"] for did in failed["done"]] == ["write-files", "register"]
+    assert failed["failed"] == str(caught.value)
+
+
+def test_a_plan_is_stale_when_somebody_joined(host: Host) -> None:
+    """Nobody was there when it was made."""
+    found = upgrade(host)
+    world = host.world
+    busy = ReflectingObserver(host.registry)
+    busy.people = 2
+    with pytest.raises(PlanStale, match="2 people are in a call now"):
+        execute(found, Wish(host.desired), attrs.evolve(world, observer=busy))
+    assert host.registry.acted == [f"register {MEDIA}", "record"]
+
+
+def test_a_plan_is_stale_when_another_one_registered(host: Host) -> None:
+    """What stands there is neither what the plan saw nor what it wants."""
+    found = upgrade(host)
+    host.registry.entries[MEDIA] = attrs.evolve(host.registry.entries[MEDIA], digest="f" * 16)
+    with pytest.raises(PlanStale, match="somebody else has registered it in another form since"):
+        execute(found, Wish(host.desired), host.world)
+    assert [act for act in host.registry.acted if act != "record"] == []
+
+
+def test_a_plan_is_stale_when_media_toml_changed(host: Host) -> None:
+    """Nothing is done by a definition that nobody wants any more."""
+    found = upgrade(host)
+    host.settings = Settings(livekit=LivekitSettings(log_level=LogLevel.ERROR))
+    with pytest.raises(PlanStale, match="it should run in another way by now"):
+        execute(found, Wish(host.desired), host.world)
+    assert host.registry.acted == []
+
+
+@pytest.mark.parametrize("at", range(6))
+def test_ctrl_c_at_each_step(at: int, host: Host) -> None:
+    """The history says where it stood, and the next ensure goes on from there to the same end."""
+
+    class Impatient:
+        """Interrupts the beginning of a step."""
+
+        def __init__(self) -> None:
+            self.begun = 0
+
+        def step(self, _step: Step) -> None:
+            """A step begins."""
+            self.begun += 1
+            if self.begun > at:
+                raise KeyboardInterrupt
+
+        def waiting(self, instance: str, what: str) -> None:
+            """Nothing of interest."""
+
+    with pytest.raises(KeyboardInterrupt):
+        ensure(Wish(host.desired), host.world, Impatient())
+    told = [json.loads(text) for _, text in host.registry.recorded]
+    assert [receipt["failed"].startswith("interrupted at ") for receipt in told] == [True] * bool(at)
+    assert [len(receipt["done"]) for receipt in told] == [at] * bool(at)
+    assert host.ensure().converged
+    assert host.converged()
+    assert [act for act in host.registry.acted if act != "record"] == [act for act in ACTS if act != "record"]
+
+
+class Waiting(World):
+    """Somebody else has the lock first, and does something with it."""
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Wait for it."""
+        MEANWHILE.pop()()
+        return super().lock()
+
+
+MEANWHILE: list[Callable[[], object]] = []
+
+
+def test_who_waited_is_told_who_did_it(host: Host) -> None:
+    """The loser of a race has the number of the winner's receipt, and did nothing."""
+    won: list[Receipt] = []
+    MEANWHILE.append(lambda: won.append(host.ensure()))
+    world = host.world
+    lost = ensure(Wish(host.desired), Waiting(world.registry, world.observer, world.home))
+    assert (lost.converged, lost.changed, lost.done_by) == (True, False, won[0].id)
+    assert won[0].done_by == ""
+
+
+def test_who_waited_does_not_undo_what_the_other_wanted(host: Host) -> None:
+    """A conflict names the other and what it did; asked again, the call is the user's own word."""
+    host.ensure(Goal.CONFIGURE)  # with the secrets there, only the wish is another one
+    other = Host(host.catalog, host.home)
+    other.registry = host.registry
+    other.settings = Settings(livekit=LivekitSettings(log_level=LogLevel.DEBUG))
+    MEANWHILE.append(other.ensure)
+    world = host.world
+    did = f"pid {os.getpid()} of user {os.geteuid()} did "
+    with pytest.raises(PlanStale, match=did) as caught:
+        ensure(Wish(host.desired), Waiting(world.registry, world.observer, world.home))
+    assert "by another definition meanwhile" in str(caught.value)
+    assert other.converged()
+    assert host.ensure().converged
+    assert host.converged()
+
+
+@pytest.mark.parametrize("seconds", [14.0, 16.0])
+def test_what_is_soon_over_is_waited_for(seconds: float, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to a quarter of a minute; what takes longer is for another call."""
+    host.ensure()
+    slept: list[float] = []
+    real = plan
+
+    def with_wait(*args: Any, **options: Any) -> Plan:
+        found = real(*args, **options)
+        return found if slept else attrs.evolve(found, waits=(Wait(MEDIA, "joins", "then", seconds),))
+
+    monkeypatch.setattr("hero_livekit_units.ensure.plan", with_wait)
+    receipt = ensure(Wish(host.desired), attrs.evolve(host.world, clock=Clock(sleep=slept.append)))
+    assert slept == ([14.0] if seconds == 14.0 else [])
+    assert receipt.converged is bool(slept)
+    assert [wait.seconds for wait in receipt.waits] == ([] if slept else [16.0])
+
+
+def test_a_supervisor_without_history_can_be_worked_with(host: Host) -> None:
+    """Reading it back is a convenience."""
+
+    class Forgetful(MemoryRegistry):
+        def history(self, source: str, lines: int) -> list[Recorded]:  # noqa: ARG002
+            raise RegistryError("logs.get", "no such method")
+
+    host.registry = Forgetful()
+    assert host.ensure().converged
+
+
+def test_no_step_needs_what_its_plan_did_not_see(host: Host) -> None:
+    """Ending steps are bound to the very process."""
+    found = upgrade(host)
+    (restart,) = [step for step in found.steps if step.action is Action.RESTART]
+    assert restart.needs.process == host.registry.entries[MEDIA].process
+    assert restart.needs.people_at_most == 0

@@ -54,7 +54,7 @@ def test_the_settings_are_read_at_each_call(media: Media) -> None:
     media.places.settings_file.write_text("[livekit]\nslot = 'b'\n")
     assert media.join_url() == "ws://127.0.0.1:7890"
     assert before != media.join_url()
-    assert [spec.instance for spec in media.specs()] == ["livekit-server@b", "lk-backend"]
+    assert [spec.instance for spec in media.desired().preferred] == ["livekit-server@b", "lk-backend"]
 
 
 def test_faults_of_the_settings_are_told_with_their_place(media: Media) -> None:
@@ -62,7 +62,7 @@ def test_faults_of_the_settings_are_told_with_their_place(media: Media) -> None:
     path = media.places.settings_file
     path.write_text("[livekit]\nslto = 'a'\nlog_level = 'loud'\n")
     with pytest.raises(DefinitionInvalid) as caught:
-        media.specs()
+        media.desired()
     assert [(issue.file, issue.line) for issue in caught.value.issues] == [(str(path), 2), (str(path), 3)]
 
 
@@ -111,7 +111,7 @@ def test_configure_is_a_no_op_the_second_time(media: Media) -> None:
         assert (again.converged, again.changed) == (True, False)
         assert not {method for method in hero.called if method.endswith((".set", ".insert", ".start"))}
         assert {key for _, key in hero.stored} == {"api_key", "api_secret", "backend_secret"}
-    files = [Path(file.path) for spec in media.specs() for file in spec.files]
+    files = [Path(file.path) for spec in media.desired().preferred for file in spec.files]
     assert {path.name: path.stat().st_mode & 0o777 for path in files} == {
         "livekit.yaml": 0o600,
         "backend.env": 0o600,

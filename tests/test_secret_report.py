@@ -16,6 +16,7 @@ from hero_livekit_units.execute.files import write_atomically
 from hero_livekit_units.livekit import keys
 from hero_livekit_units.livekit.desired import desired_specs
 from hero_livekit_units.livekit.rotation import Phase, Rotated, Rotation, Secrets, effective
+from hero_livekit_units.model.observed import Observed
 from hero_livekit_units.model.settings import RedisSettings, Settings
 from hero_livekit_units.observe.held import held_secrets
 from hero_livekit_units.secret_report import secret_report
@@ -58,7 +59,7 @@ class Host:
         ]
         held = {file.path: held_secrets(file) for spec in wanted for file in spec.files}
         supervisor = strategies.ANSWERING if secrets else strategies.SILENT
-        world = strategies.world(*seen, supervisor=supervisor)
+        world = Observed(supervisor, tuple(seen), 1.0)
         return secret_report(world, held, secrets, made=keys.NAMES, given=keys.GIVEN)
 
     def path(self, name: str) -> Path:

@@ -75,7 +75,7 @@ def plan(check: bool, stopping: bool, socket: str | None, as_json: bool, **allow
     With --json it is what `hlu ensure --plan FILE` does later, exactly so or not at all.
     """
     from hero_livekit_units.model.plain import plain  # noqa: PLC0415
-    from hero_livekit_units.plan.planner import explain  # noqa: PLC0415
+    from hero_livekit_units.plan.explain import explain  # noqa: PLC0415
     from hero_livekit_units.plan.serial import plan_text  # noqa: PLC0415
 
     found = _media(socket).plan(_goal("stop" if stopping else "run"), allowed=_allowed(allow))

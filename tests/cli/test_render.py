@@ -21,7 +21,8 @@ from hero_livekit_units.cli.render import (
 from hero_livekit_units.model.observed import CallsSeen, Evidence, Foreign, Observed
 from hero_livekit_units.model.plain import plain
 from hero_livekit_units.model.plan import Allowed, Goal
-from hero_livekit_units.plan.planner import explain, plan
+from hero_livekit_units.plan.explain import explain
+from hero_livekit_units.plan.planner import plan
 from hero_livekit_units.plan.slots import in_use
 from hero_livekit_units.report import status_report
 from tests.strategies import BACKEND, DESIRED, MEDIA, OLD_MEDIA, SILENT, STEERED, healthy, stopped, world, worlds

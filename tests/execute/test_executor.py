@@ -5,16 +5,16 @@ from __future__ import annotations
 import stat
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
 
-from hero_livekit_units.errors import EntryNotFound, RegistryUnavailable, StepFailed, StepTimedOut
+from hero_livekit_units.errors import EntryNotFound, PlanStale, RegistryUnavailable, StepFailed, StepTimedOut
 from hero_livekit_units.execute.executor import Executor, Silent
 from hero_livekit_units.livekit.desired import desired_specs
-from hero_livekit_units.model.observed import InstanceSeen, Verdict
-from hero_livekit_units.model.plan import AwaitReady, Register, Restart, Start, Step, Stop, WriteFiles
+from hero_livekit_units.model.observed import EntryState, InstanceSeen, ProcessId, Verdict
+from hero_livekit_units.model.plan import Action, Effect, Interruption, Needs, Step
 from hero_livekit_units.model.settings import Settings
 from tests.fakes.registry import Fault, MemoryRegistry, ReflectingObserver
 
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.launch import LaunchSpec
 
 MEDIA = "livekit-server@a"
+IDLE = Needs(people_at_most=0)
+NOW = Needs(people_at_most=1000)
+
+
+def step(action: Action, needs: Needs = Needs()) -> Step:  # noqa: B008  a value
+    """A step of this kind."""
+    return Step(action, MEDIA, "", "a reason", Effect(Interruption.NONE, "none"), needs)
 
 
 class Heard:
@@ -83,7 +90,7 @@ def spec(catalog: Catalog, tmp_path: Path) -> LaunchSpec:
 def stage(spec: LaunchSpec) -> Stage:
     """Files written, nothing registered yet."""
     stage = Stage(spec)
-    stage.executor.do(WriteFiles(MEDIA, "missing"), spec)
+    stage.executor.do(step(Action.WRITE_FILES), spec)
     stage.registry.acted.clear()
     stage.heard.steps.clear()
     return stage
@@ -97,7 +104,7 @@ def never_ready(found: InstanceSeen) -> InstanceSeen:
 def test_write_files(stage: Stage, spec: LaunchSpec) -> None:
     """The files are there with their secrets, for the owner alone; the secrets were made first."""
     path = Path(spec.files[0].path)
-    assert stage.do(WriteFiles(MEDIA, "missing")) == f"wrote {path}"
+    assert stage.do(step(Action.WRITE_FILES)) == f"wrote {path}"
     assert stage.registry.stored["api_secret"] in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -105,35 +112,33 @@ def test_write_files(stage: Stage, spec: LaunchSpec) -> None:
 
 def test_write_files_says_no_secret(stage: Stage) -> None:
     """Neither the outcome nor what is heard holds one."""
-    outcome = stage.do(WriteFiles(MEDIA, "missing"))
+    outcome = stage.do(step(Action.WRITE_FILES))
     assert not any(value in f"{outcome}{stage.heard.steps}" for value in stage.registry.stored.values())
 
 
 def test_register(stage: Stage) -> None:
     """A second time there is nothing to write, and that is told."""
-    assert stage.do(Register(MEDIA, "not known")) == "registered"
-    assert stage.do(Register(MEDIA, "not known")) == "was registered like this already"
+    assert stage.do(step(Action.REGISTER)) == "registered"
+    assert stage.do(step(Action.REGISTER)) == "was registered like this already"
     assert stage.registry.acted == [f"register {MEDIA}"]
 
 
-@pytest.mark.parametrize(
-    "step", [Start(MEDIA, "", ""), Restart(MEDIA, "", "", idle_only=False)], ids=["start", "restart"]
-)
-def test_no_start_on_files_with_other_secrets(step: Step, stage: Stage) -> None:
+@pytest.mark.parametrize("asked", [step(Action.START), step(Action.RESTART)], ids=["start", "restart"])
+def test_no_start_on_files_with_other_secrets(asked: Step, stage: Stage) -> None:
     """A key that changed after the files were written would be a 401 for everybody: nothing is started on it."""
     stage.run()
     stage.registry.stored["api_key"] = "APIother"
     with pytest.raises(StepFailed, match=r"livekit\.yaml changed since it was written"):
-        stage.do(step)
+        stage.do(asked)
     assert stage.registry.acted == []
 
 
 def test_start(stage: Stage) -> None:
     """It is started, and waited for until it is ready."""
-    stage.do(Register(MEDIA, "not known"))
-    step = Start(MEDIA, "it does not run", "new calls become possible")
-    assert stage.do(step) == f"ready as pid {stage.pid()}"
-    assert stage.heard.steps[-1] == step
+    stage.do(step(Action.REGISTER))
+    start = step(Action.START)
+    assert stage.do(start) == f"ready as pid {stage.pid()}"
+    assert stage.heard.steps[-1] == start
 
 
 def test_start_of_what_is_not_registered(stage: Stage) -> None:
@@ -147,20 +152,19 @@ def test_start_of_what_is_not_registered(stage: Stage) -> None:
     registry.stored = stage.registry.stored
     executor = Executor(registry, stage.observer.observe, Silent())
     with pytest.raises(EntryNotFound, match="service not found"):
-        executor.do(Start(MEDIA, "it does not run", ""), stage.spec)
+        executor.do(step(Action.START), stage.spec)
 
 
 def test_start_that_does_not_get_ready(stage: Stage) -> None:
     """The error says for how long it was waited, why it is not ready, how it ended last, and where its log is."""
-    stage.do(Register(MEDIA, "not known"))
+    stage.do(step(Action.REGISTER))
     stage.observer.distort = lambda found: attrs.evolve(
         never_ready(found), entry=attrs.evolve(found.entry, last_error="exit status 0") if found.entry else None
     )
     with pytest.raises(StepTimedOut) as caught:
-        stage.do(Start(MEDIA, "it does not run", ""))
+        stage.do(step(Action.START))
     assert str(caught.value) == (
-        f"cannot see {MEDIA} be ready within 0.15 s: pid 1 is 0.1 s old and not ready: no answer; "
-        "its last end: exit status 0"
+        f"cannot start {MEDIA} within 0.15 s: pid 1 is 0.1 s old and not ready: no answer; its last end: exit status 0"
     )
     assert caught.value.hint == "its log: /logs/it.log"
     assert set(stage.heard.waits) == {(MEDIA, "pid 1 is 0.1 s old and not ready: no answer")}
@@ -168,10 +172,10 @@ def test_start_that_does_not_get_ready(stage: Stage) -> None:
 
 def test_start_while_a_stranger_takes_the_port(stage: Stage) -> None:
     """There is no point in waiting, and the stranger is left alone."""
-    stage.do(Register(MEDIA, "not known"))
+    stage.do(step(Action.REGISTER))
     stage.observer.distort = lambda found: attrs.evolve(found, verdict=Verdict.FOREIGN, because="held by pid 666")
     with pytest.raises(StepFailed, match="held by pid 666") as caught:
-        stage.do(Start(MEDIA, "it does not run", ""))
+        stage.do(step(Action.START))
     assert caught.value.hint == "nothing of that process was touched"
     assert stage.registry.acted == [f"register {MEDIA}", f"start {MEDIA}"]
 
@@ -181,20 +185,20 @@ def test_ready_is_only_what_the_supervisor_owns(stage: Stage) -> None:
     stage.run()
     stage.observer.distort = lambda found: attrs.evolve(found, entry=None)
     with pytest.raises(StepTimedOut):
-        stage.do(AwaitReady(MEDIA, "it is starting"))
+        stage.do(step(Action.AWAIT_READY))
 
 
 def test_await_ready(stage: Stage) -> None:
     """It only waits."""
     stage.run()
-    looks = iter([never_ready, never_ready])
+    looks = iter([never_ready, never_ready, never_ready])
 
     def late(found: InstanceSeen) -> InstanceSeen:
         change = next(looks, None)
         return change(found) if change else found
 
     stage.observer.distort = late
-    assert stage.do(AwaitReady(MEDIA, "it is starting")) == f"ready as pid {stage.pid()}"
+    assert stage.do(step(Action.AWAIT_READY)) == f"ready as pid {stage.pid()}"
     assert stage.registry.acted == []
     assert len(stage.heard.waits) == 2
 
@@ -203,7 +207,7 @@ def test_restart(stage: Stage) -> None:
     """Ready means that another process is ready, not that the old one still is."""
     stage.run()
     before = stage.pid()
-    assert stage.do(Restart(MEDIA, "another release", "", idle_only=True)) == f"ready as pid {stage.pid()}"
+    assert stage.do(step(Action.RESTART, IDLE)) == f"ready as pid {stage.pid()}"
     assert stage.pid() != before
 
 
@@ -218,29 +222,27 @@ def test_restart_that_did_not_happen(stage: Stage) -> None:
     deaf = Deaf()
     deaf.stored = stage.registry.stored
     with pytest.raises(StepTimedOut):
-        Executor(deaf, stage.observer.observe, Silent()).do(Restart(MEDIA, "", "", idle_only=False), stage.spec)
+        Executor(deaf, stage.observer.observe, Silent()).do(step(Action.RESTART), stage.spec)
 
 
 @pytest.mark.parametrize(
     ("people", "reason"), [(3, "3 people are in a call now"), (None, "who is in a call is unknown now")]
 )
-@pytest.mark.parametrize(
-    "step", [Restart(MEDIA, "", "", idle_only=True), Stop(MEDIA, "", "", idle_only=True)], ids=["restart", "stop"]
-)
-def test_people_join_between_plan_and_step(step: Step, people: int | None, reason: str, stage: Stage) -> None:
+@pytest.mark.parametrize("asked", [step(Action.RESTART, IDLE), step(Action.STOP, IDLE)], ids=["restart", "stop"])
+def test_people_join_between_plan_and_step(asked: Step, people: int | None, reason: str, stage: Stage) -> None:
     """What may only happen while nobody is in a call is checked in the moment of acting; then nothing is touched."""
     stage.run()
     stage.observer.people = people
-    with pytest.raises(StepFailed, match=reason) as caught:
-        stage.do(step)
-    assert caught.value.hint == "ensure again later"
+    with pytest.raises(PlanStale, match=reason) as caught:
+        stage.do(asked)
+    assert caught.value.changes == (reason,)
     assert stage.registry.acted == []
 
 
 def test_stop(stage: Stage) -> None:
     """One stop, and the end is waited for; nothing is killed."""
     stage.run()
-    assert stage.do(Stop(MEDIA, "asked for", "", idle_only=True)) == "ended"
+    assert stage.do(step(Action.STOP, IDLE)) == "ended"
     assert stage.registry.acted == [f"stop {MEDIA}"]
 
 
@@ -248,7 +250,7 @@ def test_forced_stop(stage: Stage) -> None:
     """With people in calls, by the user's word: the signal first, so that it is not wanted any more, then the kill."""
     stage.run()
     stage.observer.people = 5
-    assert stage.do(Stop(MEDIA, "asked for", "", idle_only=False, force=True)) == "ended"
+    assert stage.do(step(Action.KILL)) == "ended"
     assert stage.registry.acted == [f"stop {MEDIA}", f"kill {MEDIA}"]
 
 
@@ -257,8 +259,8 @@ def test_stop_that_takes_too_long(stage: Stage) -> None:
     stage.run()
     old = stage.observer.observe([stage.spec]).instances[0]
     stage.observer.distort = lambda _: old
-    with pytest.raises(StepTimedOut, match=f"cannot see {MEDIA} end within 0.15 s"):
-        stage.do(Stop(MEDIA, "asked for", "", idle_only=False))
+    with pytest.raises(StepTimedOut, match=f"cannot stop {MEDIA} within 0.15 s"):
+        stage.do(step(Action.STOP, NOW))
     assert stage.registry.acted == [f"stop {MEDIA}"]
 
 
@@ -267,28 +269,84 @@ def test_unseen_is_not_ended(stage: Stage) -> None:
     stage.run()
     stage.observer.distort = lambda found: attrs.evolve(found, verdict=Verdict.UNKNOWN, because="could not look")
     with pytest.raises(StepTimedOut, match="could not look"):
-        stage.do(Stop(MEDIA, "asked for", "", idle_only=False))
+        stage.do(step(Action.STOP, NOW))
 
 
+@pytest.mark.parametrize("action", [Action.REGISTER, Action.WRITE_FILES])
 @pytest.mark.parametrize("fault", list(Fault))
-@pytest.mark.parametrize(
-    "step",
-    [
-        Register(MEDIA, "not known"),
-        Start(MEDIA, "", ""),
-        Restart(MEDIA, "", "", idle_only=False),
-        Stop(MEDIA, "", "", idle_only=False),
-        WriteFiles(MEDIA, "missing"),
-    ],
-    ids=lambda step: type(step).__name__,
-)
-def test_a_supervisor_that_goes_away_within_a_step(step: Any, fault: Fault, spec: LaunchSpec) -> None:
+def test_a_supervisor_that_goes_away_before_anything_runs(action: Action, fault: Fault, spec: LaunchSpec) -> None:
     """The caller hears it, whether the supervisor acted before or not."""
-    number = 1 if isinstance(step, Register | WriteFiles) else 3
-    stage = Stage(spec, (number, fault))
-    if number == 3:
-        stage.registry.register(spec)
-        stage.registry.start(MEDIA)
+    stage = Stage(spec, (1, fault))
     with pytest.raises(RegistryUnavailable):
-        stage.do(step)
-    assert len(stage.registry.acted) == number
+        stage.do(step(action))
+    assert len(stage.registry.acted) == 1
+
+
+ASKED = {
+    Action.START: ["start"],
+    Action.RESTART: ["restart"],
+    Action.SWAP: ["kill", "start"],
+    Action.STOP: ["stop"],
+    Action.KILL: ["stop", "kill"],
+}
+
+
+@pytest.mark.parametrize("action", ASKED)
+def test_what_each_step_asks_for(action: Action, stage: Stage) -> None:
+    """Nothing else, and in this order."""
+    stage.run()
+    stage.do(step(action, NOW))
+    assert stage.registry.acted == [f"{word} {MEDIA}" for word in ASKED[action]]
+
+
+@pytest.mark.parametrize("action", [Action.START, Action.RESTART, Action.STOP])
+def test_a_lost_answer_is_looked_up(action: Action, stage: Stage) -> None:
+    """It was done: the step has reached its end, is not asked for again, and the outcome says what was lost."""
+    stage.run()
+    stage.registry._faults = {1: Fault.LOST}
+    assert stage.do(step(action, NOW)).endswith("; the answer to it was lost")
+    assert len(stage.registry.acted) == 1
+
+
+@pytest.mark.parametrize("action", [Action.RESTART, Action.STOP])
+def test_an_answer_that_stays_away(action: Action, stage: Stage) -> None:
+    """It was not done: after the time that it may take the caller hears that the supervisor went away."""
+    stage.run()
+    stage.registry._faults = {1: Fault.REFUSED}
+    with pytest.raises(RegistryUnavailable):
+        stage.do(step(action, NOW))
+    assert len(stage.registry.acted) == 1
+
+
+def test_another_process_than_the_planned_one(stage: Stage) -> None:
+    """It is not touched, and both are named."""
+    stage.run()
+    with pytest.raises(PlanStale, match=rf"it was pid 7, and is pid {stage.pid()} now"):
+        stage.do(step(Action.STOP, Needs(process=ProcessId(7, 7))))
+    assert stage.registry.acted == []
+
+
+def test_a_process_where_none_was(stage: Stage) -> None:
+    """What is to be started runs already: that is for another plan."""
+    stage.run()
+    with pytest.raises(PlanStale, match=rf"it did not run, and is pid {stage.pid()} now"):
+        stage.do(step(Action.START, Needs(absent=True)))
+    assert stage.registry.acted == []
+
+
+def test_a_gone_process(stage: Stage) -> None:
+    """Nothing is left to be stopped."""
+    stage.do(step(Action.REGISTER))
+    with pytest.raises(PlanStale, match="it was pid 7, and is gone now"):
+        stage.do(step(Action.STOP, Needs(process=ProcessId(7, 7))))
+
+
+def test_drain(stage: Stage) -> None:
+    """With people in it a livekit-server only begins to end: that is the end of the step."""
+    stage.run()
+    old = stage.observer.observe([stage.spec]).instances[0]
+    assert old.entry is not None
+    ending = attrs.evolve(old, entry=attrs.evolve(old.entry, state=EntryState.STOPPING))
+    stage.observer.distort = lambda _: old if "stop" not in str(stage.registry.acted) else ending
+    assert stage.do(step(Action.STOP)) == "asked to end; it ends with its last call"
+    assert stage.registry.acted == [f"stop {MEDIA}"]

@@ -160,19 +160,26 @@ class ReflectingObserver(Observer):
         """One moment of the table."""
         survey = self._memory.survey([spec.instance for spec in specs])
         entries = survey.entries or {}
-        seen = [self.distort(self._see(spec, entries.get(spec.instance), secrets)) for spec in specs]
-        return strategies.world(*seen, supervisor=survey.supervisor)
+        variants: dict[str, list[LaunchSpec]] = {}
+        for spec in specs:
+            variants.setdefault(spec.instance, []).append(spec)
+        seen = [self.distort(self._see(found, entries.get(name), secrets)) for name, found in variants.items()]
+        return Observed(survey.supervisor, tuple(seen), 1.0)
 
-    def _see(self, spec: LaunchSpec, entry: Entry | None, secrets: Mapping[str, Any] | None) -> InstanceSeen:
+    def _see(
+        self, variants: Sequence[LaunchSpec], entry: Entry | None, secrets: Mapping[str, Any] | None
+    ) -> InstanceSeen:
+        spec = variants[0]
         process = None
         if entry is not None and entry.process is not None:
             process = strategies.process(self._memory.running[spec.instance], id=entry.process)
-        return strategies.seen(
+        found = strategies.seen(
             spec,
             registry_looked=self._memory.answers,
             entry=entry,
             process=process,
             probes=strategies.probes(spec) if process else (),
             calls=CallsSeen(1, self.people, "debug-rooms") if process and spec.carries_calls else None,
-            files_differ=files_that_differ(spec, secrets) if secrets is not None else (),
         )
+        differ = {each.digest: files_that_differ(each, secrets) if secrets is not None else () for each in variants}
+        return attrs.evolve(found, files_differ=differ)

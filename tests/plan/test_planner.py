@@ -20,7 +20,9 @@ from hero_livekit_units.model.plan import (
     Plan,
     Way,
 )
-from hero_livekit_units.plan.planner import JOIN_GRACE_S, explain, plan
+from hero_livekit_units.plan.explain import explain
+from hero_livekit_units.plan.media import JOIN_GRACE_S
+from hero_livekit_units.plan.planner import plan
 from hero_livekit_units.plan.serial import plan_text
 from hero_livekit_units.plan.slots import in_use
 from tests.strategies import (

@@ -1,0 +1,187 @@
+"""The plan of a group while it grows, and what its parts have in common: preparing, starting, refusing. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from hero_livekit_units.model.observed import Verdict
+from hero_livekit_units.model.plan import (
+    Action,
+    Allowed,
+    Choice,
+    Effect,
+    Goal,
+    InstanceState,
+    Interruption,
+    Needs,
+    Note,
+    Plan,
+    Refusal,
+    Step,
+    Wait,
+    Wave,
+    Way,
+)
+
+if TYPE_CHECKING:
+    from hero_livekit_units.model.desired import Desired
+    from hero_livekit_units.model.launch import LaunchSpec
+    from hero_livekit_units.model.observed import InstanceSeen, Observed
+    from hero_livekit_units.plan.slots import Target
+
+
+_WAIT_FOR_IDLE = "everybody has left (watch `hlu status`)"
+NO_EFFECT = Effect(Interruption.NONE, "none")
+
+_FILES, _REGISTRY, _ACTS = 0, 1, 2  # the order of the waves; the acts follow the order of start
+
+
+class Group:
+    """The plan while it grows."""
+
+    def __init__(self, observed: Observed, desired: Desired, allowed: frozenset[Allowed], target: Target) -> None:
+        self.observed = observed
+        self.desired = desired
+        self.allowed = allowed
+        self.target = target
+        self.slot = target.slot  # where new rooms go in the end
+        # What cannot be seen may be a server with calls.
+        self.unsure = [spec.instance for spec in desired.media.values() if self.seen(spec).verdict is Verdict.UNKNOWN]
+        self._waves: defaultdict[int, list[Step]] = defaultdict(list)
+        self._order = {spec.instance: at for at, spec in enumerate(desired.by_slot[target.slot])}
+        self._choices: list[Choice] = []
+        self._refusals: list[Refusal] = []
+        self._waits: list[Wait] = []
+        self._notes: list[Note] = []
+
+    def seen(self, spec: LaunchSpec) -> InstanceSeen:
+        """What was seen of the instance of a LaunchSpec."""
+        return self.observed.instance(spec.instance)
+
+    def prepare(self, action: Action, spec: LaunchSpec, because: str, needs: Needs) -> None:
+        """Write files or register, before anything acts."""
+        says = "none: files are read at the next start only"
+        if action is Action.REGISTER:
+            says = "none: registering starts and restarts nothing"
+        step = Step(action, spec.instance, spec.digest, because, Effect(Interruption.NONE, says), needs)
+        self._waves[_FILES if action is Action.WRITE_FILES else _REGISTRY].append(step)
+
+    def act(
+        self, action: Action, spec: LaunchSpec, because: str, effect: Effect, needs: Needs, *, last: bool = False
+    ) -> None:
+        """Do something to an instance when its turn in the order of start has come, or after all others."""
+        at = len(self._order) if last else self._order.get(spec.instance, len(self._order))
+        self._waves[_ACTS + at].append(Step(action, spec.instance, spec.digest, because, effect, needs))
+
+    def end(self, action: Action, spec: LaunchSpec, because: str, effect: Effect, needs: Needs) -> None:
+        """End an instance after all that were ended before."""
+        at = max(self._waves, default=_ACTS) + 1  # one after the other
+        self._waves[at].append(Step(action, spec.instance, spec.digest, because, effect, needs))
+
+    def choose(self, instance: str, way: Way | None, because: str) -> None:
+        """Note the way of an instance, and why the gentler ones were passed over."""
+        self._choices.append(Choice(instance, way, because, self.target.passed_over))
+
+    def refuse(self, instance: str, because: str, possible_when: str) -> None:
+        """Plan nothing for it, and say what would make it possible."""
+        self._refusals.append(Refusal(instance, because, possible_when))
+
+    def wait(self, instance: str, because: str, until: str, seconds: float | None = None) -> None:
+        """Plan nothing more for it until then."""
+        self._waits.append(Wait(instance, because, until, seconds))
+
+    def note(self, instance: str, text: str) -> None:
+        """Say something that needs no step."""
+        self._notes.append(Note(instance, text))
+
+    def plan(self, goal: Goal) -> Plan:
+        """All of it, in order."""
+        return Plan(
+            goal,
+            self.slot,
+            tuple(Wave(tuple(steps)) for _, steps in sorted(self._waves.items())),
+            tuple(self._choices),
+            tuple(self._refusals),
+            tuple(self._waits),
+            tuple(self._notes),
+            states(self.observed),
+        )
+
+
+def states(observed: Observed) -> tuple[InstanceState, ...]:
+    """Each instance in short."""
+    return tuple(
+        InstanceState(
+            instance=seen.spec.instance,
+            verdict=seen.verdict,
+            because=seen.because,
+            release=seen.process.release if seen.process else "",
+            process=seen.process.id if seen.process else None,
+            rooms=seen.calls.rooms if seen.calls else None,
+            people=seen.calls.people if seen.calls else None,
+            entry_digest=seen.entry.digest if seen.entry else "",
+        )
+        for seen in observed.instances
+    )
+
+
+def prepare(group: Group, spec: LaunchSpec) -> None:
+    """Files and registry entry as they should be: harmless whatever runs."""
+    seen = group.seen(spec)
+    differ = seen.differ(spec)
+    if differ:
+        group.prepare(Action.WRITE_FILES, spec, f"differs or is missing: {', '.join(differ)}", Needs())
+    elif differ is None:
+        group.prepare(Action.WRITE_FILES, spec, "its files could not be compared", Needs())
+    if seen.entry is None:
+        group.prepare(Action.REGISTER, spec, "the supervisor does not know it", Needs(entry_digest=""))
+    elif seen.entry.digest != spec.digest:
+        because = "the supervisor holds another definition of it"
+        group.prepare(Action.REGISTER, spec, because, Needs(entry_digest=seen.entry.digest))
+
+
+def plan_start(group: Group, spec: LaunchSpec, because: str) -> None:
+    """Start what does not run, or refuse it."""
+    if spec.carries_calls and group.unsure:
+        group.refuse(spec.instance, f"the state of {group.unsure[0]} is unknown", "it can be looked at again")
+        return
+    if refuse_unfit(group, spec):
+        return
+    prepare(group, spec)
+    says = "new calls become possible" if spec.carries_calls else "joins become possible"
+    group.act(Action.START, spec, because, Effect(Interruption.NONE, says), Needs(absent=True))
+
+
+def refuse_unfit(group: Group, spec: LaunchSpec) -> bool:
+    """Refuse to start what nobody should run, or what is not there."""
+    missing = group.seen(spec).program_missing
+    if spec.blocked:
+        what = f"release {spec.release} is blocked: {spec.blocked}"
+        group.refuse(spec.instance, what, "media.toml asks for another version")
+    elif missing:
+        group.refuse(spec.instance, f"its program is not there: {missing}", "`hlu install` has provided it")
+    return bool(spec.blocked or missing)
+
+
+def refuse_edge(group: Group, spec: LaunchSpec, running: str, because: str) -> None:
+    """Refuse a release that may not replace the one that runs."""
+    way = f"media.toml asks for a release on the way: `hlu path {spec.unit} {running} {spec.release}` shows it"
+    group.refuse(spec.instance, because, way)
+
+
+def refuse_while_in_use(group: Group, instance: str, what: str, used: InstanceSeen) -> bool:
+    """Refuse to end an instance while people are in it, or in what needs it."""
+    calls = used.calls
+    if calls is None or calls.people is None:
+        why = calls.source if calls else "not counted"
+        group.refuse(instance, f"{what}, but who is in a call is unknown ({why})", "calls can be counted")
+    elif calls.people:
+        why = f"a restart would cut off {calls.people} people in {calls.rooms} rooms"
+        group.refuse(instance, f"{what}, but {why}", _WAIT_FOR_IDLE)
+    return calls is None or calls.people is None or bool(calls.people)
+
+
+def pinned(seen: InstanceSeen) -> Needs:
+    """This very process, or none where there is none."""
+    return Needs(process=seen.process.id if seen.process else None, absent=seen.process is None)

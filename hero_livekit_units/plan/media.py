@@ -1,0 +1,150 @@
+"""What becomes of the media: from what serves to what is wanted, and of the slot that is left. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hero_livekit_units.model.observed import EntryState, Verdict
+from hero_livekit_units.model.plan import Action, Allowed, Effect, Interruption, Needs, Way
+from hero_livekit_units.model.unit import Strategy
+from hero_livekit_units.plan.group import NO_EFFECT, Group, pinned, plan_start, prepare, refuse_edge, refuse_unfit
+from hero_livekit_units.plan.slots import difference, edge_missing
+
+if TYPE_CHECKING:
+    from hero_livekit_units.model.launch import LaunchSpec
+    from hero_livekit_units.model.observed import InstanceSeen
+
+
+JOIN_GRACE_S = 10.0  # who was given the address of a slot comes within this time, or asks again
+RECONNECT_S = 0.8  # without sound, when a server is killed and started at once; the longest that was measured is 0.89
+
+_LAST_ROOM = "its last room has ended; then it is stopped"
+_WAIT_FOR_IDLE = "everybody has left (watch `hlu status`)"
+
+
+def plan_replacement(group: Group, spec: LaunchSpec) -> None:
+    """Bring the media from what serves to what is wanted, by the way that was chosen."""
+    target = group.target
+    old_spec = group.desired.media[str(target.serving)]
+    old = group.seen(old_spec)
+    what = difference(old, old_spec)
+    running = old.process.release if old.process else ""
+    if edge_missing(running, spec):
+        group.choose(old_spec.instance, None, what)
+        refuse_edge(group, old_spec, running, f"{what}, and {spec.release} is not declared to replace it")
+        return
+    if refuse_unfit(group, spec):
+        return
+    way = target.way if not group.unsure or target.way is Way.TWO_SLOT else None
+    group.choose(old_spec.instance, way, what)
+    match way:
+        case Way.TWO_SLOT | Way.MOVE:
+            plan_start(group, spec, f"{what} in {old_spec.instance}; new rooms come here once it is ready")
+            plan_leaving(group, old_spec, None)
+        case Way.IDLE_SWAP:
+            prepare(group, spec)
+            effect = Effect(Interruption.JOINS_WAIT, "no call runs; a join in that second is retried", seconds=1.0)
+            needs = Needs(process=pinned(old).process, people_at_most=0)
+            group.act(Action.RESTART, spec, f"{what}, and nobody is in a call", effect, needs)
+        case Way.SWAP:
+            prepare(group, spec)
+            group.act(Action.SWAP, spec, what, _reconnect(old), pinned(old))
+        case Way.DRAIN:
+            effect = Effect(Interruption.JOINS_REFUSED, "nobody can join while the last calls end", seconds=None)
+            group.act(Action.STOP, spec, f"{what}; it ends with its last call", effect, pinned(old))
+            group.wait(spec.instance, _occupancy(old), "its last call has ended; then the new one is started")
+        case _:
+            unsure = f"the state of {group.unsure[0]} is unknown" if group.unsure else ""
+            why = unsure or target.why_not(Way.IDLE_SWAP)
+            if old.entry is not None and old.entry.state is EntryState.STOPPING:
+                group.wait(spec.instance, _occupancy(old), "its last call has ended; then the new one is started")
+            else:
+                group.refuse(spec.instance, f"{what}, but {why}", _possible_when(group, old))
+
+
+def _possible_when(group: Group, old: InstanceSeen) -> str:
+    if group.unsure:
+        return "it can be looked at again"
+    if not old.owned:
+        return "the supervisor owns it again"
+    if old.in_the_way:
+        return "it is free, or media.toml gives another"
+    if old.calls is None or old.calls.people is None:
+        return "calls can be counted"
+    return _WAIT_FOR_IDLE
+
+
+def _reconnect(seen: InstanceSeen) -> Effect:
+    rooms, people = (seen.calls.rooms, seen.calls.people) if seen.calls else (None, None)
+    who = "an unknown number of people" if people is None else f"{people} people"
+    says = f"{who} lose the sound for about {RECONNECT_S:g} s and come back by themselves"
+    return Effect(Interruption.RECONNECT, says, rooms, people, RECONNECT_S)
+
+
+def _occupancy(seen: InstanceSeen) -> str:
+    if seen.calls is None or seen.calls.people is None:
+        return "who is in its calls is unknown"
+    return f"{seen.calls.people} people in {seen.calls.rooms} rooms are on it"
+
+
+def plan_leaving(group: Group, spec: LaunchSpec, left_for_s: float | None) -> None:
+    """What becomes of a slot that new rooms should not go to: it ends with its last room.
+
+    left_for_s: for how long joins have been sent elsewhere, None where some may still be sent here.
+    """
+    name, seen = spec.instance, group.seen(spec)
+    if seen.verdict is Verdict.FOREIGN:
+        _plan_beside(group, seen)
+        return
+    if seen.verdict is Verdict.UNKNOWN:
+        group.note(name, f"left alone, as its state is unknown: {seen.because}")
+        return
+    if seen.process is None:
+        if seen.entry is not None and seen.entry.wanted and not group.unsure:
+            because = "it is still wanted, and new rooms go elsewhere"
+            group.act(Action.STOP, spec, because, NO_EFFECT, Needs(absent=True))
+    elif seen.entry is not None and seen.entry.state is EntryState.STOPPING:
+        group.wait(name, _occupancy(seen), "it has ended")
+    elif not seen.owned:
+        group.note(name, f"left alone: {seen.because}")
+    elif left_for_s is None:
+        group.wait(name, "new rooms come to it until the other is ready", _LAST_ROOM)
+    elif group.unsure or seen.calls is None or seen.calls.people is None:
+        group.wait(name, _occupancy(seen), _LAST_ROOM)
+    elif seen.calls.people:
+        _plan_full(group, spec, seen)
+    else:
+        _plan_empty(group, spec, seen, left_for_s)
+
+
+def _plan_beside(group: Group, seen: InstanceSeen) -> None:
+    """A stranger in a slot: ours runs in another one, and the stranger ends when those who own it say so."""
+    name, foreign = seen.spec.instance, seen.foreign
+    ends = f"; {foreign.dies_with}" if foreign else ""
+    if foreign is not None and foreign.calls is not None and foreign.calls.people:
+        who = f"{foreign.calls.people} people in {foreign.calls.rooms} rooms are on it"
+        group.wait(name, f"not touched: {seen.because}; {who}{ends}", "its last room has ended")
+    else:
+        group.note(name, f"not touched: {seen.because}{ends}")
+
+
+def _plan_empty(group: Group, spec: LaunchSpec, seen: InstanceSeen, left_for_s: float) -> None:
+    """A slot that nobody is in any more: it ends when nobody can be on the way to it."""
+    left_s = JOIN_GRACE_S - left_for_s
+    if left_s > 0:
+        group.wait(spec.instance, "who was given its address may still come", _LAST_ROOM, left_s)
+    else:
+        needs = Needs(process=pinned(seen).process, people_at_most=0)
+        group.act(Action.STOP, spec, "its last room has ended", NO_EFFECT, needs, last=True)
+
+
+def _plan_full(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
+    """A slot that people are still in. They stay, unless rooms cannot run beside the new release."""
+    new = group.desired.media[group.target.slot]
+    running = seen.process.release if seen.process else ""
+    edge = next((edge for edge in new.replaces if edge.start == running), None)
+    beside = edge is None or Strategy.TWO_SLOT in edge.strategies
+    if not beside and edge and Strategy.MOVE in edge.strategies and Allowed.RECONNECT in group.allowed:
+        group.act(Action.KILL, spec, f"its rooms move to {new.instance}", _reconnect(seen), pinned(seen), last=True)
+    else:
+        group.wait(spec.instance, _occupancy(seen), _LAST_ROOM)
