@@ -21,7 +21,8 @@ its `hint`. Errors of the libraries underneath never leave the package: they are
     │  ├─ RegistryUnavailable       no socket, refused, deadline passed (retryable)
     │  ├─ RegistryProtocolError     garbage, wrong id, short answer
     │  └─ RegistryRefused           .code .data
-    │     └─ EntryNotFound
+    │     ├─ EntryNotFound
+    │     └─ RegistryConflict       somebody else has written what was to be replaced
     ├─ PlanInvalid                  a text that is no plan of this version
     ├─ StepFailed                   .step
     │  ├─ PlanStale                 .changes      the world is another than the plan was made for (retryable)
@@ -256,6 +257,10 @@ class RegistryRefused(RegistryError):
 
 class EntryNotFound(RegistryRefused):
     """The supervisor does not know this name."""
+
+
+class RegistryConflict(RegistryRefused):
+    """What is stored is not what was to be replaced; nothing was written."""
 
 
 class StepFailed(UnitsError):

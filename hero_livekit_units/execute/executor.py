@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, assert_never
 
 from hero_livekit_units.definitions.render import file_text
-from hero_livekit_units.errors import PlanStale, RegistryUnavailable, StepFailed, StepTimedOut
+from hero_livekit_units.errors import PlanStale, RegistryConflict, RegistryUnavailable, StepFailed, StepTimedOut
 from hero_livekit_units.execute.files import write_atomically
 from hero_livekit_units.livekit.keys import ensure_secrets
 from hero_livekit_units.model.observed import EntryState, Verdict
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _LOOK_AGAIN_S = 0.02
 _LOOK_AGAIN_AT_MOST_S = 0.25
 _LONGEST_END_S = 30.0  # an end that is waited for here; a livekit-server with people in it takes hours
+_OTHER_FORM = "somebody else has registered it in another form since"
 _STARTING = frozenset({Action.START, Action.RESTART, Action.SWAP})
 
 
@@ -97,9 +98,15 @@ class Executor:
         before = self._look(spec)
         self._check(step, spec, before)
         if step.action is Action.REGISTER:
-            return "registered" if self._registry.register(spec) else "was registered like this already"
+            return self._register(step, spec)
         lost = self._ask(step, spec)
         return self._await(step, spec, before, lost)
+
+    def _register(self, step: Step, spec: LaunchSpec) -> str:
+        try:
+            return "registered" if self._registry.register(spec) else "was registered like this already"
+        except RegistryConflict as error:
+            raise PlanStale(f"{step.action} {step.instance}", [_OTHER_FORM]) from error
 
     def _check(self, step: Step, spec: LaunchSpec, seen: InstanceSeen) -> None:
         """What a step needs is looked at in the very moment of acting, as people join at any time."""
@@ -192,7 +199,7 @@ def _unmet(step: Step, seen: InstanceSeen) -> list[str]:
             found.append(f"{people} people are in a call now")
     held = seen.entry.digest if seen.entry else ""
     if needs.entry_digest is not None and held not in {needs.entry_digest, step.digest}:
-        found.append("somebody else has registered it in another form since")
+        found.append(_OTHER_FORM)
     return found
 
 

@@ -10,14 +10,20 @@ import json
 import socket
 import time
 
-from hero_livekit_units.errors import EntryNotFound, RegistryProtocolError, RegistryRefused, RegistryUnavailable
+from hero_livekit_units.errors import (
+    EntryNotFound,
+    RegistryConflict,
+    RegistryProtocolError,
+    RegistryRefused,
+    RegistryUnavailable,
+)
 
 TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-_NOT_FOUND = -32000
+_KINDS = {-32000: EntryNotFound, -32009: RegistryConflict}  # by the code of the answer
 _LARGEST_ANSWER = 64 * 1024 * 1024
 _VERSION = b"HTTP/1.1 "
 
@@ -79,7 +85,7 @@ class HeroClient:
             raise self._garbage(method)
         data = error.get("data")
         hint = str(data.get("hint") or "") if isinstance(data, dict) else ""
-        kind = EntryNotFound if error["code"] == _NOT_FOUND else RegistryRefused
+        kind = _KINDS.get(error["code"], RegistryRefused)
         return kind(method, str(error.get("message", "")), code=error["code"], data=data, hint=hint)
 
     def _garbage(self, method: str) -> RegistryProtocolError:

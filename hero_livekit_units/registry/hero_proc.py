@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _LOOK_DEADLINE_S = 0.5  # half of a whole look: a supervisor that hangs must leave the other witnesses their time
 _ACT_DEADLINE_S = 10.0
+_COMPARES = "embedded"  # the kind of hero_proc that has compare-and-set
 _UNSHAPED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
@@ -50,20 +51,27 @@ class HeroProcRegistry:
         return Survey(supervisor, entries)
 
     def register(self, spec: LaunchSpec) -> bool:
-        """Write only what differs: some hero_proc stop a service that is set again."""
+        """Write only what differs: some hero_proc stop a service that is set again.
+
+        Where the supervisor has compare-and-set, a write replaces nothing but what was read here.
+        """
         action, service = wire.action_spec(spec), wire.service_spec(spec)
-        stored_action, stored_service = self._client.batch(
+        ping, stored_action, stored_service = self._client.batch(
             [
+                ("system.ping", None),
                 ("action.get", {"name": action["name"], "context": wire.CONTEXT}),
                 ("service.get", {"name": service["name"]}),
             ]
         )
+        compares = isinstance(ping, dict) and ping.get("kind") == _COMPARES
         changed = False
         if _differs(stored_action, action):
-            self._client.call("action.set", {"action": action, "context": wire.CONTEXT})
+            expected = _expected(stored_action) if compares else {}
+            self._client.call("action.set", {"action": action, "context": wire.CONTEXT, **expected})
             changed = True
         if _differs(stored_service, service):
-            self._client.call("service.set", {"service": service, "context": wire.CONTEXT})
+            expected = _expected(stored_service) if compares else {}
+            self._client.call("service.set", {"service": service, "context": wire.CONTEXT, **expected})
             changed = True
         return changed
 
@@ -171,6 +179,10 @@ def _entry(instance: str, status: Any, action: Any) -> Entry | None:
     if isinstance(status, RegistryRefused):
         raise status
     return wire.entry(instance, status, {} if isinstance(action, RegistryRefused) else action)
+
+
+def _expected(stored: Any) -> dict[str, Any]:
+    return {"expected": None if isinstance(stored, EntryNotFound) else stored}
 
 
 def _differs(stored: Any, wanted: dict[str, Any]) -> bool:

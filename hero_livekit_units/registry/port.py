@@ -38,7 +38,10 @@ class Registry(Protocol):
         """Ask for itself and these instances. Does not raise: not being able to ask is an answer too."""
 
     def register(self, spec: LaunchSpec) -> bool:
-        """Store how an instance runs, without starting or restarting anything. False when nothing had to be written."""
+        """Store how an instance runs, without starting or restarting anything. False when nothing had to be written.
+
+        Raises RegistryConflict where the supervisor sees that somebody else has written it meanwhile.
+        """
 
     def start(self, instance: str) -> None:
         """Want it to run. Nothing happens to one that runs already."""

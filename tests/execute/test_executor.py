@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from hero_livekit_units.errors import EntryNotFound, PlanStale, RegistryUnavailable, StepFailed, StepTimedOut
+from hero_livekit_units.errors import (
+    EntryNotFound,
+    PlanStale,
+    RegistryConflict,
+    RegistryUnavailable,
+    StepFailed,
+    StepTimedOut,
+)
 from hero_livekit_units.execute.executor import Executor, Silent
 from hero_livekit_units.livekit.desired import desired_specs
 from hero_livekit_units.model.observed import EntryState, InstanceSeen, ProcessId, Verdict
@@ -350,3 +357,14 @@ def test_drain(stage: Stage) -> None:
     stage.observer.distort = lambda _: old if "stop" not in str(stage.registry.acted) else ending
     assert stage.do(step(Action.STOP)) == "asked to end; it ends with its last call"
     assert stage.registry.acted == [f"stop {MEDIA}"]
+
+
+def test_a_registration_that_somebody_else_was_faster_with(stage: Stage) -> None:
+    """The supervisor saw it: nothing was written, and the plan is stale."""
+
+    class Contested(MemoryRegistry):
+        def register(self, spec: LaunchSpec) -> bool:
+            raise RegistryConflict("action.set", f"{spec.instance} is not as expected", code=-32009)
+
+    with pytest.raises(PlanStale, match="somebody else has registered it in another form since"):
+        Executor(Contested(), stage.observer.observe, Silent()).do(step(Action.REGISTER), stage.spec)

@@ -13,6 +13,7 @@ import pytest
 
 from hero_livekit_units.errors import (
     EntryNotFound,
+    RegistryConflict,
     RegistryError,
     RegistryProtocolError,
     RegistryRefused,
@@ -160,7 +161,7 @@ def test_registering_twice_writes_once(hero: FakeHero, registry: HeroProcRegistr
     assert registry.register(MEDIA)
     hero.called.clear()
     assert not registry.register(MEDIA)
-    assert hero.called == ["action.get", "service.get"]
+    assert hero.called == ["system.ping", "action.get", "service.get"]
 
 
 def test_registering_writes_only_what_differs(hero: FakeHero, registry: HeroProcRegistry) -> None:
@@ -168,7 +169,7 @@ def test_registering_writes_only_what_differs(hero: FakeHero, registry: HeroProc
     registry.register(MEDIA)
     hero.called.clear()
     assert registry.register(attrs.evolve(MEDIA, digest="f" * 16))
-    assert hero.called == ["action.get", "service.get", "action.set"]
+    assert hero.called == ["system.ping", "action.get", "service.get", "action.set"]
 
 
 def test_registering_goes_on_after_half(hero: FakeHero, registry: HeroProcRegistry) -> None:
@@ -177,7 +178,7 @@ def test_registering_goes_on_after_half(hero: FakeHero, registry: HeroProcRegist
     hero.services.clear()
     hero.called.clear()
     assert registry.register(MEDIA)
-    assert hero.called == ["action.get", "service.get", "service.set"]
+    assert hero.called == ["system.ping", "action.get", "service.get", "service.set"]
 
 
 @pytest.mark.parametrize(
@@ -461,3 +462,43 @@ def test_embedded_does_not_know_a_name(embedded: str) -> None:
     with pytest.raises(EntryNotFound):
         HeroProcRegistry(embedded).start(MEDIA.instance)
     assert os.path.exists(embedded)  # noqa: PTH110  it still serves
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("known", [True, False], ids=["changed", "new"])
+@pytest.mark.parametrize("method", ["action.set", "service.set"])
+def test_embedded_compares_before_it_writes(
+    method: str,
+    known: bool,  # noqa: FBT001
+    embedded: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two who register at once: the second sees that it would undo the first, and writes nothing."""
+    other, registry = HeroProcRegistry(embedded), HeroProcRegistry(embedded)
+    theirs = attrs.evolve(MEDIA, release="theirs", digest="a" * 16)
+    if known:
+        registry.register(MEDIA)
+    ours = attrs.evolve(MEDIA, release="ours", digest="b" * 16)
+    call = registry._client.call
+
+    def late(name: str, params: dict[str, Any] | None = None, **options: Any) -> Any:
+        if name == method:
+            other.register(theirs)
+        return call(name, params, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(registry._client, "call", late)
+        with pytest.raises(RegistryConflict, match="is not as expected"):
+            registry.register(ours)
+    survey = other.survey([MEDIA.instance])
+    assert survey.entries is not None
+    assert survey.entries[MEDIA.instance].digest == theirs.digest
+    assert registry.register(ours)
+
+
+def test_others_are_not_asked_to_compare(hero: FakeHero, registry: HeroProcRegistry) -> None:
+    """A hero_proc that does not know the parameter might refuse it."""
+    registry.register(MEDIA)
+    sets = [request for request in hero.requests if isinstance(request, dict) and request["method"].endswith(".set")]
+    assert [request["method"] for request in sets] == ["action.set", "service.set"]
+    assert all("expected" not in request["params"] for request in sets)
