@@ -559,8 +559,6 @@ class Host:
         if fits not in granted or (step is Action.RESTART):
             what = process.spec.instance if process.spec else "a stranger"
             self.broken.append(f"{what} with {process.people} people got a {how} in {step}, allowed: {sorted(granted)}")
-        elif plane.step_now is not None and plane.step_now.effect.people == 0:
-            self.broken.append(f"{step} hits {process.people} people, and its plan says nobody")
 
     # -- control planes
 
@@ -610,6 +608,7 @@ class _Plane:
         self.host = host
         self.asked = asked
         self.step_now: Step | None = None
+        self.met = False
         self._script = script
         self._other = other
         self._effects = self._looks = 0
@@ -625,6 +624,7 @@ class _Plane:
     def meet_other(self) -> None:
         """Another control plane does what it is asked, as far as it comes."""
         if self._other is not None:
+            self.met = True
             run(self.host, self._other)
 
     def step(self, step: Step) -> None:
@@ -887,10 +887,11 @@ def wish(host: Host, asked: Asked) -> Wish:
 
 @frozen
 class Went:
-    """How an ensure went: its receipt, or why there is none."""
+    """How an ensure went: its receipt, or why there is none; met: whether another control plane came in between."""
 
     receipt: Receipt | None
     error: str = ""
+    met: bool = False
 
     @property
     def converged(self) -> bool:
@@ -910,12 +911,14 @@ def run(
     with host.plane(plane):
         try:
             if found is not None:
-                return Went(ensuring.execute(found, wish(host, asked), place(host), plane))
-            return Went(ensuring.ensure(wish(host, asked), place(host), plane))
+                receipt = ensuring.execute(found, wish(host, asked), place(host), plane)
+            else:
+                receipt = ensuring.ensure(wish(host, asked), place(host), plane)
         except Crash:
-            return Went(None, "crashed")
+            return Went(None, "crashed", plane.met)
         except UnitsError as error:
-            return Went(None, str(error))
+            return Went(None, str(error), plane.met)
+    return Went(receipt, "", plane.met)
 
 
 def foresee(host: Host, asked: Asked) -> Plan:
