@@ -45,7 +45,7 @@ class History:
 
     def __init__(self, *, steering: bool, release: str = OPEN[-1]) -> None:
         self.host = Host(steering=steering)
-        self.release = release
+        self.first = self.release = release
         self.events: list[Event] = []
         self._kept: tuple[Asked, Plan] | None = None
 
