@@ -1,0 +1,194 @@
+"""`ensure` on a host in memory, whatever happens to it: the rules that always hold, and the end that is always reached.
+
+The number of histories is that of the profile: HLU_HISTORIES, or 500 (the night: 100,000).
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from hero_livekit_units.model.plan import Allowed, Goal
+from tests.properties.conftest import COUNTS
+from tests.properties.histories import EVENTS, LINEAGE, OPEN, Broken, Event, History, again, by_dice, smallest
+from tests.properties.world import Asked, Fault, Host, run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HISTORIES = int(os.environ.get("HLU_HISTORIES", "500"))
+NIGHT = 100_000
+SETTINGS = settings(max_examples=50, stateful_step_count=20, suppress_health_check=list(HealthCheck), deadline=None)
+
+# The smallest histories that break a rule: what is broken, and how.
+KNOWN: dict[str, tuple[bool, str, list[Event]]] = {
+    "the wall clock is set back, and another release is wanted": (
+        True,
+        "1.9.11-r1",
+        [("ensure",), ("wall_clock", -86400.0), ("want", "1.9.9-r1"), ("ensure",)],
+    ),
+    "a swap on a supervisor that has not seen the end yet": (
+        False,
+        "1.13.5-r1",
+        [
+            ("ensure",),
+            ("pass_time", 2.0),
+            ("join", "x", 3),
+            ("want", "1.13.4-r1"),
+            ("ensure", Goal.RUN, (Allowed.RECONNECT,)),
+        ],
+    ),
+    "configure registers what the supervisor has lost, and starts a second one with its next life": (
+        True,
+        "1.13.5-r1",
+        [
+            ("ensure",),
+            ("supervisor_forgets",),
+            ("ensure", Goal.CONFIGURE),
+            ("supervisor_dies", 0.0),
+            ("pass_time", 1.0),
+        ],
+    ),
+}
+_KNOWN_WORDS = ("by another definition meanwhile", "cannot swap", "a second ")
+
+
+def many(count: int, first: int = 0) -> None:
+    """Histories by dice, each with its seed; the first one of each kind that breaks is shown at its smallest."""
+    found: dict[str, str] = {}
+    for seed in range(first, first + count):
+        COUNTS["histories"] += 1
+        try:
+            by_dice(random.Random(seed))  # noqa: S311  to be repeated, not to be guessed
+        except Broken as error:
+            if any(word in str(error) for word in _KNOWN_WORDS):
+                COUNTS["known faults"] += 1
+                continue
+            COUNTS["broken"] += 1
+            found.setdefault(str(error)[:60], shown(seed, error))
+    assert not found, "\n".join(found.values())
+
+
+def shown(seed: int, error: Broken) -> str:
+    """The smallest history that breaks like this one."""
+    history: History = error.history  # type: ignore[attr-defined]
+    steering, release = history.host.steering, history.first
+    events = smallest(history.events, steering=steering, release=release)
+    lines = "".join(f"    {event}\n" for event in events)
+    return f"seed {seed}, steering {steering}, {release}: {again(events, steering=steering, release=release)}\n{lines}"
+
+
+def test_whatever_happens_the_rules_hold_and_what_is_wanted_is_reached() -> None:
+    """Histories of up to twenty events, faults inside of control planes among them."""
+    many(HISTORIES)
+
+
+@pytest.mark.night
+@pytest.mark.timeout(3600)
+def test_the_same_for_a_whole_night() -> None:
+    """Other histories than by day."""
+    many(NIGHT, first=1_000_000)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.xfail(reason="a known fault of the package")
+def test_known_faults(name: str) -> None:
+    """What is known to break a rule; a fault that is mended leaves this list."""
+    steering, release, events = KNOWN[name]
+    assert again(events, steering=steering, release=release) == ""
+
+
+class Upgrades(RuleBasedStateMachine):
+    """The same events, chosen by hypothesis."""
+
+    @initialize(steering=st.booleans(), release=st.sampled_from(OPEN))
+    def begin(self, steering: bool, release: str) -> None:  # noqa: FBT001
+        """A host with nothing on it."""
+        COUNTS["histories"] += 1
+        self.history = History(steering=steering, release=release)
+
+    @rule(at=st.integers(0, len(EVENTS) - 1), seed=st.integers(0, 10_000))
+    def happen(self, at: int, seed: int) -> None:
+        """Something happens."""
+        self.tell(lambda: self.history.happen(EVENTS[at][1](random.Random(seed), self.history)))  # noqa: S311
+
+    def tell(self, do: object) -> None:
+        """Do it; a known fault ends the history."""
+        try:
+            do()  # type: ignore[operator]
+        except Broken as error:
+            if not any(word in str(error) for word in _KNOWN_WORDS):
+                COUNTS["broken"] += 1
+                raise
+            self.history = History(steering=self.history.host.steering)
+
+    def teardown(self) -> None:
+        """In the end what is wanted is reached."""
+        if hasattr(self, "history"):
+            self.tell(self.history.settle)
+
+
+TestUpgrades = Upgrades.TestCase
+TestUpgrades.settings = SETTINGS
+
+
+def upgraded(releases: Sequence[str], *, steering: bool, people: bool) -> Host:
+    """A host that went over these releases; with people, somebody is in a room until each upgrade has begun."""
+    host = Host(steering=steering)
+    assert run(host, Asked(releases[0])).converged
+    for release in releases[1:]:
+        host.advance(30.0)
+        if people:
+            host.join("x", 2)
+        run(host, Asked(release))
+        host.leave("x")
+        host.advance(30.0)
+        went = run(host, Asked(release))
+        assert went.converged, f"{release}: {went}"
+    assert (host.broken, host.dropped) == ([], 0)
+    return host
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data(), st.booleans(), st.booleans())
+def test_any_path_of_any_length_up_and_down(data: st.DataObject, steering: bool, people: bool) -> None:  # noqa: FBT001
+    """Each upgrade and each rollback of the lineage, one after the other: nobody is dropped, the last one runs."""
+    releases = [data.draw(st.sampled_from(OPEN))]
+    for _ in range(data.draw(st.integers(1, 12))):
+        releases.append(data.draw(st.sampled_from([edge.end for edge in LINEAGE.edges_from(releases[-1])])))
+    COUNTS["histories"] += 1
+    servers = upgraded(releases, steering=steering, people=people).media()
+    assert [server.spec.release for server in servers if server.spec] == [releases[-1]]
+
+
+@pytest.mark.parametrize("steering", [True, False], ids=["steered", "unsteered"])
+@pytest.mark.parametrize(("start", "end"), [("", "1.13.4-r1"), ("1.13.4-r1", "1.13.5-r1"), ("1.13.5-r1", "1.13.4-r1")])
+def test_a_crash_at_any_effect_makes_no_difference(start: str, end: str, *, steering: bool) -> None:
+    """Before and after each effect: the next ensure reaches the end that is reached without a crash."""
+
+    def reached(*script: tuple[str, int, Fault]) -> tuple[object, int]:
+        host = Host(steering=steering)
+        if start:
+            run(host, Asked(start))
+            host.advance(30.0)
+        before = len(host.effects)
+        run(host, Asked(end), script)
+        count = len(host.effects) - before
+        for _ in range(2):
+            host.advance(30.0)
+            run(host, Asked(end))
+        assert host.broken == []
+        COUNTS["histories"] += 1
+        return host.end(), count
+
+    whole, count = reached()
+    faults = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.REFUSED, Fault.LOST, Fault.SLOW, Fault.AWAY_AFTER)
+    for at, fault in itertools.product(range(1, count + 1), faults):
+        assert reached(("effect", at, fault))[0] == whole, f"{fault} at effect {at}"
