@@ -200,7 +200,7 @@ def _look_with(secrets: Secrets | None, wish: Wish, world: World) -> _Look:
 
 def _act(wish: Wish, world: World, log: _Log, wanted: Desired, progress: Progress) -> _Look:
     executor = _executor(world, progress)
-    began_s, rounds = world.clock.now_s(), 0
+    before, rounds = _newest(world), 0
     with world.lock():
         while True:
             log.looks += 1
@@ -208,7 +208,7 @@ def _act(wish: Wish, world: World, log: _Log, wanted: Desired, progress: Progres
             # looked may be in one now.
             look = _look_with(None if wish.goal is Goal.STOP else ensure_all(world.registry), wish, world)
             if log.looks == 2:
-                log.done_by = _done_meanwhile(world, wanted, look.desired, since_s=began_s)
+                log.done_by = _done_meanwhile(_newest(world), before, wanted, look.desired)
             if look.secrets and look.secrets.rotation and look.turn and log.turns < _TURNS:
                 turn_rotation(world.registry, look.secrets.rotation, look.turn)
                 rounds, log.turns = 0, log.turns + 1  # what it brings about has its own rounds
@@ -227,28 +227,30 @@ def _act(wish: Wish, world: World, log: _Log, wanted: Desired, progress: Progres
                 progress.waiting(log.at, f"planned anew, as {stale.changes[0]}")
 
 
-def _done_meanwhile(world: World, wanted: Desired, desired: Desired, *, since_s: float) -> str:
-    """The receipt of whoever acted while this call waited for its turn, "" for nobody.
+def _newest(world: World) -> dict[str, Any]:
+    """The newest receipt, {} where there is none or the supervisor keeps none."""
+    try:
+        return next(iter(receipts(world.registry.history(SOURCE, 1))), {})
+    except RegistryError:
+        return {}
+
+
+def _done_meanwhile(newest: dict[str, Any], before: dict[str, Any], wanted: Desired, desired: Desired) -> str:
+    """The id of the receipt of whoever acted while this call waited for its turn, "" for nobody.
 
     Raises:
         PlanStale: it brought an instance to another state than this call wants. To undo that at once would be a fight.
     """
-    try:
-        newest = receipts(world.registry.history(SOURCE, 1))
-    except RegistryError:
-        return ""  # a supervisor that keeps no history can be worked with
-    for receipt in newest:
-        if receipt["at_s"] <= since_s or "id" not in receipt:
-            continue
-        if wanted.specs != desired.specs:
-            return str(receipt["id"])  # secrets have changed, so that what is right has too
-        for did in receipt["done"]:
-            step = did["step"]
-            if desired.spec(step["instance"], step["digest"]) is None:
-                what = f"{receipt['by']} did {step['action']} {step['instance']} by another definition meanwhile"
-                raise PlanStale("ensure", [f"{what} (receipt {receipt['id']})"])
-        return str(receipt["id"])
-    return ""
+    # By its name and not by its time: clocks are set back.
+    if "id" not in newest or newest["id"] == before.get("id"):
+        return ""
+    # Where secrets have changed, what is right has too.
+    for did in newest["done"] if wanted.specs == desired.specs else ():
+        step = did["step"]
+        if desired.spec(step["instance"], step["digest"]) is None:
+            what = f"{newest['by']} did {step['action']} {step['instance']} by another definition meanwhile"
+            raise PlanStale("ensure", [f"{what} (receipt {newest['id']})"])
+    return str(newest["id"])
 
 
 def _short(found: Plan) -> Wait | None:

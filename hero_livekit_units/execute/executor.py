@@ -28,6 +28,7 @@ _LOOK_AGAIN_S = 0.02
 _LOOK_AGAIN_AT_MOST_S = 0.25
 _LONGEST_END_S = 30.0  # an end that is waited for here; a livekit-server with people in it takes hours
 _OTHER_FORM = "somebody else has registered it in another form since"
+_KILLED_S = 2.0  # from SIGKILL to the moment in which the supervisor knows; the embedded one takes 5 ms
 _STARTING = frozenset({Action.START, Action.RESTART, Action.SWAP})
 
 
@@ -99,7 +100,7 @@ class Executor:
         self._check(step, spec, before)
         if step.action is Action.REGISTER:
             return self._register(step, spec)
-        lost = self._ask(step, spec)
+        lost = self._ask(step, spec, before)
         return self._await(step, spec, before, lost)
 
     def _register(self, step: Step, spec: LaunchSpec) -> str:
@@ -120,7 +121,7 @@ class Executor:
             what = f"{', '.join(differ)} changed since it was written" if differ else "its files cannot be read"
             raise StepFailed(f"{step.action} {spec.instance}", what, hint="ensure again; it writes them anew")
 
-    def _ask(self, step: Step, spec: LaunchSpec) -> RegistryUnavailable | None:
+    def _ask(self, step: Step, spec: LaunchSpec, before: InstanceSeen) -> RegistryUnavailable | None:
         """Tell the supervisor. An answer that did not arrive is returned: whether it acted, the world says."""
         try:
             match step.action:
@@ -130,6 +131,7 @@ class Executor:
                     self._registry.restart(spec.instance)
                 case Action.SWAP:
                     self._registry.kill(spec.instance)
+                    self._await_end(spec, before)
                     self._registry.start(spec.instance)
                 case Action.STOP:
                     self._registry.stop(spec.instance)
@@ -143,6 +145,15 @@ class Executor:
         except RegistryUnavailable as error:
             return error
         return None
+
+    def _await_end(self, spec: LaunchSpec, before: InstanceSeen) -> None:
+        """Wait until the supervisor has seen the end of a killed process: what it believes to run it does not start."""
+        until = self._clock() + _KILLED_S
+        while self._clock() < until:
+            entry = self._look(spec).entry
+            if entry is None or before.process is None or entry.process != before.process.id:
+                return
+            self._sleep(_LOOK_AGAIN_S)
 
     def _write(self, spec: LaunchSpec) -> str:
         secrets = ensure_secrets(self._registry)

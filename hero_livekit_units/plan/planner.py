@@ -61,10 +61,19 @@ def plan(
         plan_end(group)
     elif goal is Goal.CONFIGURE:
         for spec in desired.by_slot[target.slot]:
-            prepare(group, spec)
+            _plan_configured(group, spec)
     else:
         _plan_group(group)
     return group.plan(goal)
+
+
+def _plan_configured(group: Group, spec: LaunchSpec) -> None:
+    seen = group.seen(spec)
+    if seen.process is not None and not seen.owned:
+        # Registered, it would be started a second time with the supervisor's next life.
+        group.note(spec.instance, f"left alone: {seen.because}")
+    else:
+        prepare(group, spec)
 
 
 def _plan_group(group: Group) -> None:

@@ -11,7 +11,8 @@ from hero_livekit_units.errors import PlanRefused
 from hero_livekit_units.livekit.desired import BACKEND, MEDIA
 from hero_livekit_units.model.observed import EntryState, Verdict
 from hero_livekit_units.model.plan import ENDING, Allowed, Goal
-from hero_livekit_units.plan.planner import explain, plan
+from hero_livekit_units.plan.explain import explain
+from hero_livekit_units.plan.planner import plan
 from hero_livekit_units.plan.serial import plan_text
 from tests.properties.world import CATALOG, READY_S, RELEASES, Asked, Fault, Host, desired, foresee, place, run
 
