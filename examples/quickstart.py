@@ -70,6 +70,10 @@ def up(places: Places, json_file: Path | None, livekit_server: Path | None) -> i
     plane = Plane(places)
     plane.start()
     told("3. ensure: the control plane asks hero_proc to run the media")
+    # The media would start in their other slot; what is shown here should be nobody else's calls.
+    strangers = [unit["because"] for unit in plane.status()["units"] if unit["verdict"] == "foreign"]
+    if strangers:
+        raise UnitsError(f"cannot start the media: {'; '.join(strangers)}", hint="end it, or give other ports")
     receipt = plane.client.call("livekitservice.ensure", deadline_s=120.0)
     if not receipt["converged"]:
         reasons = "; ".join(f"{item['instance']}: {item['because']}" for item in receipt["refusals"])

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.plan import Step
 
 TO_BE = ProcessId(0, 0)  # a process that is not there yet
+ANY_LAUNCH = ""
 
 
 def simulate(seen: InstanceSeen, step: Step, spec: LaunchSpec) -> InstanceSeen:
@@ -38,9 +39,8 @@ def simulate(seen: InstanceSeen, step: Step, spec: LaunchSpec) -> InstanceSeen:
         case Action.START | Action.RESTART | Action.SWAP:
             return _running(seen, entry, spec, entry.launch_digest or spec.launch_digest)
         case Action.AWAIT_READY:
-            # Whatever launch is on its way up: what comes after it is for the next plan.
-            coming = seen.process.launch_digest if seen.process else entry.launch_digest
-            return _running(seen, entry, spec, coming or spec.launch_digest)
+            # Whatever launch comes up, and a supervisor may try an older one again: the rest is for the next plan.
+            return _running(seen, entry, spec, ANY_LAUNCH)
         case Action.STOP | Action.KILL:
             return _ended(seen, entry)
         case _:
@@ -70,7 +70,9 @@ def reached(seen: InstanceSeen, after: InstanceSeen, *, unlike: ProcessId | None
         and seen.process.id != unlike
         and seen.verdict is after.verdict
         and seen.owned
-        and seen.process.launch_digest in {after.process.launch_digest, ""}
+        and (
+            after.process.launch_digest == ANY_LAUNCH or seen.process.launch_digest in {after.process.launch_digest, ""}
+        )
     )
 
 

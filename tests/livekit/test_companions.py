@@ -129,7 +129,9 @@ def test_the_whole_group(stack: Stack) -> None:
     assert stack.hlu("install").returncode == 0
     ensured = stack.hlu("ensure", "--json")
     assert ensured.returncode == 0, f"{ensured.stdout}{ensured.stderr}"
-    started = [did["step"]["instance"] for did in json.loads(ensured.stdout)["done"] if did["step"]["step"] == "start"]
+    started = [
+        did["step"]["instance"] for did in json.loads(ensured.stdout)["done"] if did["step"]["action"] == "start"
+    ]
     assert started == ["livekit-redis", "livekit-front", "livekit-server@a", "lk-backend"]
     settings = stack.media.settings()
     assert redis_says(settings.redis.port, "PING").startswith("-NOAUTH")
