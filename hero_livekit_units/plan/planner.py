@@ -69,9 +69,11 @@ def plan(
 
 def _plan_configured(group: Group, spec: LaunchSpec) -> None:
     seen = group.seen(spec)
+    # What the supervisor does not know and what runs all the same would be started a second time with its next life.
     if seen.process is not None and not seen.owned:
-        # Registered, it would be started a second time with the supervisor's next life.
         group.note(spec.instance, f"left alone: {seen.because}")
+    elif seen.entry is None and seen.verdict is Verdict.UNKNOWN:
+        group.refuse(spec.instance, f"its state is unknown: {seen.because}", "it can be looked at again")
     else:
         prepare(group, spec)
 
@@ -129,6 +131,8 @@ def _plan_run(group: Group, spec: LaunchSpec) -> None:
             _plan_healthy(group, spec)
         case Verdict.STOPPED:
             plan_start(group, spec, seen.because)
+        case Verdict.STARTING if not seen.owned:
+            group.wait(name, seen.because, "it is ready; it is left alone, as the supervisor does not own it")
         case Verdict.STARTING:
             group.act(Action.AWAIT_READY, spec, seen.because, NO_EFFECT, Needs())
         case Verdict.UNHEALTHY:

@@ -56,6 +56,26 @@ FOUND: dict[str, tuple[bool, str, list[Event]]] = {
             ("pass_time", 1.0),
         ],
     ),
+    "a server on its way up that the supervisor has lost is not waited for in vain": (
+        True,
+        "1.13.1-r1",
+        [
+            ("ensure", Goal.RUN, (), (("look", 7, Fault.CRASH_BEFORE),), "1.13.2-r1"),
+            ("supervisor_forgets",),
+            ("ensure", Goal.RUN, (), (), "1.13.0-r1"),
+        ],
+    ),
+    "configure registers nothing while it cannot see who runs": (
+        False,
+        "1.9.6-r1",
+        [
+            ("ensure", Goal.RUN, (Allowed.RECONNECT,), (), ""),
+            ("supervisor_forgets",),
+            ("blind", ("ports",)),
+            ("ensure", Goal.CONFIGURE, (), (("effect", 6, Fault.REFUSED), ("effect", 3, Fault.REFUSED)), ""),
+            ("supervisor_dies", 0.0),
+        ],
+    ),
 }
 
 
