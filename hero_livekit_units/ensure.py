@@ -111,7 +111,7 @@ def ensure(wish: Wish, world: World, progress: Progress | None = None) -> Receip
 
 
 def execute(found: Plan, wish: Wish, world: World, progress: Progress | None = None) -> Receipt:
-    """Do a plan that was made earlier, exactly as it says.
+    """Do a plan that was made earlier, step by step as it says; it stops before the first one that no longer fits.
 
     Raises:
         PlanStale: the world, or what is wanted, is another by now. What was done before that step is in the history.
@@ -254,11 +254,9 @@ def _done_meanwhile(newest: dict[str, Any], before: dict[str, Any], wanted: Desi
 
 
 def _short(found: Plan) -> Wait | None:
-    """What is waited for, where that is all that is left and it is soon over."""
-    seconds = [wait.seconds for wait in found.waits if wait.seconds is not None and wait.seconds <= _LONGEST_WAIT_S]
-    if not seconds or found.waves:
-        return None
-    return max((wait for wait in found.waits if wait.seconds in seconds), key=lambda wait: wait.seconds or 0.0)
+    """The longest wait that is soon over, where nothing else is left to do."""
+    soon = {wait.seconds: wait for wait in found.waits if wait.seconds is not None and wait.seconds <= _LONGEST_WAIT_S}
+    return soon[max(soon)] if soon and not found.waves else None
 
 
 def _executor(world: World, progress: Progress) -> Executor:

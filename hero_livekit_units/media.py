@@ -108,14 +108,14 @@ class Media:
             secrets = None  # whoever only looks can look without
         values = secrets.values if secrets else None
         desired = self.desired(values)
-        return in_use(self._observer.observe(desired.specs, secrets=values), desired)
+        return in_use(self._observer.observe(desired.specs, secrets=values, files=False), desired)
 
     def plan(self, goal: Goal = Goal.RUN, *, allowed: Collection[Allowed] = ()) -> Plan:
         """What would have to change, and why. Changes nothing."""
         return foresee(self._wish(goal, allowed), self._world())
 
     def execute(self, found: Plan, *, progress: Progress | None = None) -> Receipt:
-        """Do a plan that was made earlier, exactly as it says.
+        """Do a plan that was made earlier, step by step as it says; it stops before the first one that no longer fits.
 
         Raises:
             PlanStale: the world or media.toml is another by now; the rest of the plan was not done.
@@ -155,9 +155,10 @@ class Media:
         secrets = known_secrets(self._registry, Goal.RUN)
         desired = self.desired(secrets.values if secrets else None)
         observed = in_use(self._observer.observe(desired.specs), desired)
-        observed = self._observer.observe(desired.by_slot[observed.slot])
-        held = {file.path: held_secrets(file) for seen in observed.instances for file in seen.spec.files}
-        return secret_report(observed, held, secrets, made=keys.NAMES, given=keys.GIVEN)
+        specs = desired.by_slot[observed.slot]
+        seen = tuple(attrs.evolve(observed.instance(spec.instance), spec=spec) for spec in specs)
+        held = {file.path: held_secrets(file) for spec in specs for file in spec.files}
+        return secret_report(attrs.evolve(observed, instances=seen), held, secrets, made=keys.NAMES, given=keys.GIVEN)
 
     def rotate_secret(self, what: Rotated = Rotated.API_KEY, *, progress: Progress | None = None) -> Receipt:
         """Begin to replace a secret, or go on with it, as far as that can be done now.

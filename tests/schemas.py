@@ -13,6 +13,7 @@ import msgspec
 
 from hero_livekit_units.model.plan import Plan
 from hero_livekit_units.model.receipt import Receipt
+from hero_livekit_units.plan.serial import FORMAT
 
 FOLDER = Path(__file__).parents[1] / "hero_livekit_units" / "schemas"
 MADE = {"plan": Plan, "receipt": Receipt}
@@ -25,6 +26,9 @@ def schema(of: type[Any]) -> dict[str, Any]:
         if definition.get("type") == "object":
             definition["required"] = sorted(definition["properties"])
             definition["additionalProperties"] = False
+    if of is Plan:
+        # `hlu plan --json` says of which format it is; on the wire there is no need for it.
+        found["$defs"]["Plan"]["properties"]["format"] = {"const": FORMAT}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | found
 
 

@@ -14,6 +14,7 @@ from hero_livekit_units.livekit.desired import desired_state
 from hero_livekit_units.model.plain import plain
 from hero_livekit_units.model.settings import Settings
 from hero_livekit_units.plan.planner import plan
+from hero_livekit_units.plan.serial import plan_text
 from tests.fakes.registry import MemoryRegistry, ReflectingObserver
 from tests.schemas import FOLDER, MADE, text
 from tests.strategies import DESIRED, worlds
@@ -53,4 +54,6 @@ def test_a_receipt_fits(catalog: Catalog, tmp_path: Path) -> None:
 @given(worlds())
 def test_any_plan_fits(observed: Observed) -> None:
     """Whatever it was made from."""
-    shipped("plan").validate(plain(plan(observed, DESIRED)))
+    found = plan(observed, DESIRED)
+    shipped("plan").validate(plain(found))
+    shipped("plan").validate(json.loads(plan_text(found)))

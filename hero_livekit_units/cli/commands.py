@@ -72,7 +72,7 @@ def _harm(command: Callable[..., int]) -> Callable[..., int]:
 def plan(check: bool, stopping: bool, socket: str | None, as_json: bool, **allow: bool) -> int:  # noqa: FBT001
     """Say what would have to change, why, and what it does to calls. Changes nothing.
 
-    With --json it is what `hlu ensure --plan FILE` does later, exactly so or not at all.
+    With --json it is what `hlu ensure --plan FILE` does later, up to the first step that no longer fits.
     """
     from hero_livekit_units.model.plain import plain  # noqa: PLC0415
     from hero_livekit_units.plan.explain import explain  # noqa: PLC0415

@@ -39,7 +39,7 @@ def status_text(status: dict[str, Any], *, evidence: bool = False) -> str:
 def plan_text(plan: dict[str, Any], explained: Sequence[str] = ()) -> str:
     """A plan as text: what would be done and what it does to calls, why not gentler, what was refused or waits.
 
-    `explained` is `plan.planner.explain` of it, shown where nothing has to change.
+    `explained` is `plan.explain.explain` of it, shown where nothing has to change.
     """
     lines = []
     steps = [(number, step) for number, wave in enumerate(plan["waves"], 1) for step in wave["steps"]]
@@ -240,6 +240,7 @@ def _past(receipt: dict[str, Any]) -> list[str]:
         _after("receipt", receipt.get("id")),
     ]
     lines = [f"{when}  {', '.join(part for part in parts if part)}"]
+    lines += [f"  {said}" for said in [_after("failed  ", receipt.get("failed"))] if said]
     for did in _items(receipt, "done"):
         lines += _past_step(did)
     for word, key, then in (("refused", "refusals", "possible_when"), ("waits", "waits", "until")):

@@ -44,6 +44,8 @@ def render(definition: Definition, config: Mapping[str, Any]) -> dict[str, Any]:
 
     What `faults` complains of is left out.
     """
+    if not config:
+        return {}  # as nearly everybody has it: the keys of the release need not be looked at
     known = _Known(definition.config.keys)
     return {key: value for key, value in _flat(known, "", config) if known.kind(key) not in ("", kinds.REMOVED)}
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 
 from attrs import frozen
 
-from hero_livekit_units.model.launch import LaunchSpec
+from hero_livekit_units.model.launch import LaunchSpec, by_instance
 
 
 @frozen
@@ -60,8 +59,10 @@ class Desired:
     @cached_property
     def steering_units(self) -> dict[str, tuple[LaunchSpec, ...]]:
         """By slot, what stands beside the media and runs in another way when new rooms go there."""
-        count = Counter(spec.instance for spec in self.specs)
-        return {slot: tuple(spec for spec in specs if count[spec.instance] > 1) for slot, specs in self.by_slot.items()}
+        ways = by_instance(self.specs)
+        return {
+            slot: tuple(spec for spec in specs if len(ways[spec.instance]) > 1) for slot, specs in self.by_slot.items()
+        }
 
     @cached_property
     def _by_digest(self) -> dict[tuple[str, str], LaunchSpec]:

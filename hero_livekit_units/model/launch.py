@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
@@ -16,6 +16,9 @@ from hero_livekit_units.model.unit import (
     RestartSection,
     StopSection,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def instance_name(unit: str, slot: str) -> str:
@@ -74,6 +77,14 @@ class Probe:
     failures: int
 
 
+def by_instance(specs: Iterable[LaunchSpec]) -> dict[str, list[LaunchSpec]]:
+    """The ways in which each instance may run, in their order."""
+    found: dict[str, list[LaunchSpec]] = {}
+    for spec in specs:
+        found.setdefault(spec.instance, []).append(spec)
+    return found
+
+
 @frozen
 class LaunchSpec:
     """How one instance runs.
@@ -119,6 +130,10 @@ class LaunchSpec:
             "HLU_PORTS": ",".join(f"{port.name}={port.number}" for port in self.ports),
         }
         return dict(self.env) | marks
+
+    def edge_from(self, release: str) -> Edge | None:
+        """The edge of the lineage that leads from a release to this one, None where none does."""
+        return next((edge for edge in self.replaces if edge.start == release), None)
 
     def port(self, name: str) -> Port:
         """The port of this name.

@@ -202,6 +202,11 @@ class InstanceSeen:
     in_the_way: tuple[PortSeen, ...] = ()
     foreign: Foreign | None = None
 
+    @property
+    def release(self) -> str:
+        """The release that runs, by its own mark; "" where none runs or it has no mark."""
+        return self.process.release if self.process else ""
+
     def differ(self, spec: LaunchSpec) -> tuple[str, ...] | None:
         """Paths that are missing or not as a LaunchSpec has them, None when that could not be told."""
         return self.files_differ.get(spec.digest)

@@ -65,7 +65,6 @@ class Way(StrEnum):
     MOVE = "move"
     SWAP = "swap"
     DRAIN = "drain"
-    FORCED_STOP = "forced-stop"
 
 
 class Interruption(StrEnum):

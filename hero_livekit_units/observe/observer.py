@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from hero_livekit_units.livekit.counting import count_calls
+from hero_livekit_units.model.launch import by_instance
 from hero_livekit_units.model.observed import (
     CallsSeen,
     Entry,
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from hero_livekit_units.observe.sockets import Holders
     from hero_livekit_units.registry.port import Registry, Survey
 
-T = TypeVar("T")
-
 _THREADS = 16
 
 
@@ -48,18 +47,19 @@ class Observer:
         self._deadline_s = deadline_s
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="look")
 
-    def observe(self, specs: Sequence[LaunchSpec], *, secrets: Mapping[str, Any] | None = None) -> Observed:
+    def observe(
+        self, specs: Sequence[LaunchSpec], *, secrets: Mapping[str, Any] | None = None, files: bool = True
+    ) -> Observed:
         """See the supervisor and every instance. Takes the deadline at most, plus what reading /proc takes.
 
         Args:
             specs: the instances to look at. Of several for one instance the first says where to look; they differ in
                 nothing but their files.
             secrets: by name; with them, the files on disk are compared too, and calls counted where a key is needed.
+            files: whether to compare them.
         """
         began = time.monotonic()
-        variants: dict[str, list[LaunchSpec]] = {}
-        for spec in specs:
-            variants.setdefault(spec.instance, []).append(spec)
+        variants = by_instance(specs)
         survey = self._registry.survey(list(variants))
         survey_ms = (time.monotonic() - began) * 1000
         listing = holders()
@@ -67,7 +67,8 @@ class Observer:
         until_s = began + self._deadline_s
         looks = [self._look(found[0], survey, listing, api_keys, until_s) for found in variants.values()]
         self._wait(looks, began)
-        seen = [self._conclude(look, survey, survey_ms, variants[look.wanted.instance], secrets) for look in looks]
+        shown = secrets if files else None
+        seen = [self._conclude(look, survey, survey_ms, variants[look.wanted.instance], shown) for look in looks]
         return Observed(survey.supervisor, tuple(seen), (time.monotonic() - began) * 1000)
 
     def _look(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.plan.slots import Target
 
 
-_WAIT_FOR_IDLE = "everybody has left (watch `hlu status`)"
+WAIT_FOR_IDLE = "everybody has left (watch `hlu status`)"
 NO_EFFECT = Effect(Interruption.NONE, "none")
 
 _FILES, _REGISTRY, _ACTS = 0, 1, 2  # the order of the waves; the acts follow the order of start
@@ -116,7 +116,7 @@ def states(observed: Observed) -> tuple[InstanceState, ...]:
             instance=seen.spec.instance,
             verdict=seen.verdict,
             because=seen.because,
-            release=seen.process.release if seen.process else "",
+            release=seen.release,
             process=seen.process.id if seen.process else None,
             rooms=seen.calls.rooms if seen.calls else None,
             people=seen.calls.people if seen.calls else None,
@@ -178,7 +178,7 @@ def refuse_while_in_use(group: Group, instance: str, what: str, used: InstanceSe
         group.refuse(instance, f"{what}, but who is in a call is unknown ({why})", "calls can be counted")
     elif calls.people:
         why = f"a restart would cut off {calls.people} people in {calls.rooms} rooms"
-        group.refuse(instance, f"{what}, but {why}", _WAIT_FOR_IDLE)
+        group.refuse(instance, f"{what}, but {why}", WAIT_FOR_IDLE)
     return calls is None or calls.people is None or bool(calls.people)
 
 

@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING
 from hero_livekit_units.model.observed import EntryState, Verdict
 from hero_livekit_units.model.plan import Action, Allowed, Effect, Interruption, Needs, Way
 from hero_livekit_units.model.unit import Strategy
-from hero_livekit_units.plan.group import NO_EFFECT, Group, pinned, plan_start, prepare, refuse_edge, refuse_unfit
-from hero_livekit_units.plan.slots import difference, edge_missing
+from hero_livekit_units.plan.group import (
+    NO_EFFECT,
+    WAIT_FOR_IDLE,
+    Group,
+    pinned,
+    plan_start,
+    prepare,
+    refuse_edge,
+    refuse_unfit,
+)
+from hero_livekit_units.plan.slots import difference
 
 if TYPE_CHECKING:
     from hero_livekit_units.model.launch import LaunchSpec
@@ -19,7 +28,7 @@ JOIN_GRACE_S = 10.0  # who was given the address of a slot comes within this tim
 RECONNECT_S = 0.8  # without sound, when a server is killed and started at once; the longest that was measured is 0.89
 
 _LAST_ROOM = "its last room has ended; then it is stopped"
-_WAIT_FOR_IDLE = "everybody has left (watch `hlu status`)"
+_LAST_CALL = "its last call has ended; then the new one is started"
 
 
 def plan_replacement(group: Group, spec: LaunchSpec) -> None:
@@ -28,10 +37,9 @@ def plan_replacement(group: Group, spec: LaunchSpec) -> None:
     old_spec = group.desired.media[str(target.serving)]
     old = group.seen(old_spec)
     what = difference(old, old_spec)
-    running = old.process.release if old.process else ""
-    if edge_missing(running, spec):
+    if old.release != spec.release and spec.edge_from(old.release) is None:
         group.choose(old_spec.instance, None, what)
-        refuse_edge(group, old_spec, running, f"{what}, and {spec.release} is not declared to replace it")
+        refuse_edge(group, old_spec, old.release, f"{what}, and {spec.release} is not declared to replace it")
         return
     if refuse_unfit(group, spec):
         return
@@ -52,12 +60,12 @@ def plan_replacement(group: Group, spec: LaunchSpec) -> None:
         case Way.DRAIN:
             effect = Effect(Interruption.JOINS_REFUSED, "nobody can join while the last calls end", seconds=None)
             group.act(Action.STOP, spec, f"{what}; it ends with its last call", effect, pinned(old))
-            group.wait(spec.instance, _occupancy(old), "its last call has ended; then the new one is started")
+            group.wait(spec.instance, _occupancy(old), _LAST_CALL)
         case _:
             unsure = f"the state of {group.unsure[0]} is unknown" if group.unsure else ""
             why = unsure or target.why_not(Way.IDLE_SWAP)
             if old.entry is not None and old.entry.state is EntryState.STOPPING:
-                group.wait(spec.instance, _occupancy(old), "its last call has ended; then the new one is started")
+                group.wait(spec.instance, _occupancy(old), _LAST_CALL)
             else:
                 group.refuse(spec.instance, f"{what}, but {why}", _possible_when(group, old))
 
@@ -71,7 +79,7 @@ def _possible_when(group: Group, old: InstanceSeen) -> str:
         return "it is free, or media.toml gives another"
     if old.calls is None or old.calls.people is None:
         return "calls can be counted"
-    return _WAIT_FOR_IDLE
+    return WAIT_FOR_IDLE
 
 
 def _reconnect(seen: InstanceSeen) -> Effect:
@@ -141,8 +149,7 @@ def _plan_empty(group: Group, spec: LaunchSpec, seen: InstanceSeen, left_for_s: 
 def _plan_full(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
     """A slot that people are still in. They stay, unless rooms cannot run beside the new release."""
     new = group.desired.media[group.target.slot]
-    running = seen.process.release if seen.process else ""
-    edge = next((edge for edge in new.replaces if edge.start == running), None)
+    edge = new.edge_from(seen.release)
     beside = edge is None or Strategy.TWO_SLOT in edge.strategies
     if not beside and edge and Strategy.MOVE in edge.strategies and Allowed.RECONNECT in group.allowed:
         group.act(Action.KILL, spec, f"its rooms move to {new.instance}", _reconnect(seen), pinned(seen), last=True)

@@ -163,11 +163,10 @@ def _plan_restart(group: Group, spec: LaunchSpec) -> None:
     """Replace what carries no calls."""
     name, seen = spec.instance, group.seen(spec)
     what = difference(seen, spec)
-    running = seen.process.release if seen.process else ""
-    edge = next((edge for edge in spec.replaces if edge.start == running), None)
-    if running != spec.release and (edge is None or Strategy.RESTART not in edge.strategies):
+    edge = spec.edge_from(seen.release)
+    if seen.release != spec.release and (edge is None or Strategy.RESTART not in edge.strategies):
         why = "is not declared to replace it" if edge is None else f"may not replace it by {Strategy.RESTART}"
-        refuse_edge(group, spec, running, f"{what}, and {spec.release} {why}")
+        refuse_edge(group, spec, seen.release, f"{what}, and {spec.release} {why}")
     elif refuse_unfit(group, spec):
         return
     elif not seen.owned:

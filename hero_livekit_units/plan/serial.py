@@ -13,12 +13,12 @@ from hero_livekit_units.model.plan import Plan
 if TYPE_CHECKING:
     from cattrs import Converter
 
-_FORMAT = 1
+FORMAT = 1
 
 
 def plan_text(plan: Plan) -> str:
     """A plan as JSON; equal plans are equal texts."""
-    return json.dumps({"format": _FORMAT} | plain(plan), indent=2, ensure_ascii=False)
+    return json.dumps({"format": FORMAT} | plain(plan), indent=2, ensure_ascii=False)
 
 
 def read_plan(text: str) -> Plan:
@@ -34,8 +34,8 @@ def read_plan(text: str) -> Plan:
     if not isinstance(data, dict):
         raise _invalid("it is not an object")
     form = data.pop("format", None)
-    if form is True or form != _FORMAT:
-        raise _invalid(f"it is of format {form}, not {_FORMAT}")
+    if form is True or form != FORMAT:
+        raise _invalid(f"it is of format {form}, not {FORMAT}")
     try:
         plan = _converter().structure(data, Plan)
     except Exception as error:  # cattrs raises groups of whatever it met

@@ -88,21 +88,9 @@ def _is_spare(observed: Observed, spec: LaunchSpec) -> bool:
 
 def runs(seen: InstanceSeen, spec: LaunchSpec) -> bool:
     """Whether the process of an instance is this launch. One without marks that the supervisor owns is taken for it."""
-    process = seen.process
-    return (
-        process is not None
-        and seen.verdict is not Verdict.FOREIGN
-        and process.launch_digest
-        in {
-            spec.launch_digest,
-            "",
-        }
-    )
-
-
-def edge_missing(running: str, spec: LaunchSpec) -> bool:
-    """Whether no edge of the lineage leads from what runs to the release of a spec."""
-    return running != spec.release and all(edge.start != running for edge in spec.replaces)
+    if seen.process is None or seen.verdict is Verdict.FOREIGN:
+        return False
+    return seen.process.launch_digest in {spec.launch_digest, ""}
 
 
 def _routed(observed: Observed, desired: Desired) -> str | None:
@@ -144,13 +132,12 @@ class _Look:
     def against(self, way: Way) -> Iterator[str]:
         """The reasons, the weightiest first."""
         old, spec = self.seen[self.serving], self.desired.media[self.serving]
-        running = old.process.release if old.process else ""
-        if running != spec.release:
-            edge = next((edge for edge in spec.replaces if edge.start == running), None)
+        if old.release != spec.release:
+            edge = spec.edge_from(old.release)
             if edge is None:
-                yield f"{spec.release} is not declared to replace {running}"
+                yield f"{spec.release} is not declared to replace {old.release}"
             elif _STRATEGIES[way] not in edge.strategies:
-                yield f"{spec.release} may not replace {running} by {way}"
+                yield f"{spec.release} may not replace {old.release} by {way}"
         if way in {Way.TWO_SLOT, Way.MOVE}:
             yield from self._against_two_slots()
         if way is not Way.TWO_SLOT:
@@ -171,8 +158,7 @@ class _Look:
 
 def difference(seen: InstanceSeen, spec: LaunchSpec) -> str:
     """What is wrong with what runs, in words."""
-    running = seen.process.release if seen.process else ""
-    return f"release {running} runs" if running != spec.release else "it runs with another configuration"
+    return f"release {seen.release} runs" if seen.release != spec.release else "it runs with another configuration"
 
 
 def _is_free(seen: InstanceSeen) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from hero_livekit_units.errors import RegistryUnavailable
+from hero_livekit_units.model.launch import by_instance
 from hero_livekit_units.model.observed import CallsSeen, Entry, EntryState, InstanceSeen, Observed, ProcessId
 from hero_livekit_units.observe.files import files_that_differ
 from hero_livekit_units.observe.observer import Observer
@@ -156,14 +157,14 @@ class ReflectingObserver(Observer):
         self.people: int | None = 0
         self.distort: Callable[[InstanceSeen], InstanceSeen] = lambda found: found
 
-    def observe(self, specs: Sequence[LaunchSpec], *, secrets: Mapping[str, Any] | None = None) -> Observed:
+    def observe(
+        self, specs: Sequence[LaunchSpec], *, secrets: Mapping[str, Any] | None = None, files: bool = True
+    ) -> Observed:
         """One moment of the table."""
         survey = self._memory.survey([spec.instance for spec in specs])
         entries = survey.entries or {}
-        variants: dict[str, list[LaunchSpec]] = {}
-        for spec in specs:
-            variants.setdefault(spec.instance, []).append(spec)
-        seen = [self.distort(self._see(found, entries.get(name), secrets)) for name, found in variants.items()]
+        shown = secrets if files else None
+        seen = [self.distort(self._see(found, entries.get(name), shown)) for name, found in by_instance(specs).items()]
         return Observed(survey.supervisor, tuple(seen), 1.0)
 
     def _see(

@@ -1173,3 +1173,19 @@ def test_a_slot_that_is_used_is_shown(other: InstanceSeen) -> None:
     """Whatever uses a slot, the user sees it."""
     observed = world(healthy(MEDIA), healthy(BACKEND), other)
     assert in_use(observed, DESIRED).instances == observed.instances
+
+
+@pytest.mark.parametrize("people", [0, 3])
+def test_a_slot_that_cannot_be_seen_keeps_the_other_from_being_ended(people: int) -> None:
+    """It may hold a server with calls: nothing is replaced, whatever is allowed, and that slot is named."""
+    unseen = attrs.evolve(stopped(MEDIA_B), verdict=Verdict.UNKNOWN, because="the kernel does not tell")
+    found = plan(
+        world(healthy(MEDIA, people=people, process=BEFORE), unseen, healthy(BACKEND)),
+        DESIRED,
+        allowed=RECONNECT | DRAIN,
+    )
+    assert found.steps == ()
+    assert [choice.way for choice in found.choices] == [None]
+    assert said(found) == [
+        "refuse livekit-server@a: release 1.13.4-r1 runs, but the state of livekit-server@b is unknown"
+    ]

@@ -23,7 +23,7 @@ from hero_livekit_units.ensure import Clock, Wish, World
 from hero_livekit_units.errors import EntryNotFound, RegistryUnavailable, StepFailed, StepTimedOut, UnitsError
 from hero_livekit_units.livekit.desired import BACKEND, MEDIA, desired_state
 from hero_livekit_units.model.desired import Desired, Steering
-from hero_livekit_units.model.launch import LaunchSpec
+from hero_livekit_units.model.launch import LaunchSpec, by_instance
 from hero_livekit_units.model.observed import (
     CallsSeen,
     Entry,
@@ -763,13 +763,13 @@ class ModelObserver(Observer):
         self._host = host
         self._asked = registry
 
-    def observe(self, specs: Sequence[LaunchSpec], *, secrets: Mapping[str, Any] | None = None) -> Observed:
+    def observe(
+        self, specs: Sequence[LaunchSpec], *, secrets: Mapping[str, Any] | None = None, files: bool = True
+    ) -> Observed:
         """See the supervisor and every instance."""
-        variants: dict[str, list[LaunchSpec]] = {}
-        for spec in specs:
-            variants.setdefault(spec.instance, []).append(spec)
+        variants = by_instance(specs)
         survey = self._asked.survey(list(variants))
-        seen = [self._see(found, survey, secrets) for found in variants.values()]
+        seen = [self._see(found, survey, secrets if files else None) for found in variants.values()]
         return Observed(survey.supervisor, tuple(seen), 1.0)
 
     def _see(self, variants: list[LaunchSpec], survey: Survey, secrets: Mapping[str, Any] | None) -> InstanceSeen:
