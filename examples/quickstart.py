@@ -198,8 +198,7 @@ class Plane:
 def seat(places: Places, status: dict[str, Any], identity: str) -> Seat:
     """A place in the call, with a token from lk-backend, as any application would ask for one."""
     port = next(unit["ports"]["http"] for unit in status["units"] if unit["instance"] == "lk-backend")
-    lines = (places.home / "backend" / "backend.env").read_text().splitlines()
-    secret = dict(line.split("=", 1) for line in lines if "=" in line)["BACKEND_SECRET"]
+    secret = json.loads((places.home / "runtime.json").read_text())["backend_secret"]
     answer = requests.post(
         f"http://127.0.0.1:{port}/api/token",
         json={"room": ROOM, "identity": identity},

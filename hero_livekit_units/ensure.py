@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ import attrs
 from attrs import define, field, frozen
 
 from hero_livekit_units.errors import PlanStale, RegistryError, RegistryProtocolError, UnitsError
-from hero_livekit_units.execute.executor import Executor, Progress, Silent
+from hero_livekit_units.execute.executor import Executor, Progress, Silent, unmet
 from hero_livekit_units.execute.lock import acting_lock
 from hero_livekit_units.history import SOURCE, receipts
 from hero_livekit_units.livekit.keys import ensure_all, read_all, turn_rotation
@@ -26,7 +27,7 @@ from hero_livekit_units.livekit.rotation import End, Rotation, Secrets, effectiv
 from hero_livekit_units.model.desired import Desired
 from hero_livekit_units.model.observed import Observed, Verdict
 from hero_livekit_units.model.plain import plain
-from hero_livekit_units.model.plan import Allowed, Goal, Plan
+from hero_livekit_units.model.plan import PREPARING, Allowed, Goal, Plan
 from hero_livekit_units.model.receipt import Receipt, StepDone
 from hero_livekit_units.observe.observer import Observer
 from hero_livekit_units.plan.group import states
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from hero_livekit_units.model.plan import Wait
+    from hero_livekit_units.model.plan import Step, Wait
 
 _ROUNDS = 5  # each round does all that its plan says; a world that still differs then is changed by somebody else
 _TURNS = 4  # of a rotation, beginning to end; more come from a supervisor that does not keep what it is told
@@ -100,34 +101,95 @@ def ensure(wish: Wish, world: World, progress: Progress | None = None) -> Receip
     """
     began_s = world.clock.monotonic_s()
     look = _look(wish, world)
-    log = _Log(began_s, wish.goal, look.observed)
-    if (look.turn or not look.plan.converged) and look.observed.supervisor.verdict is Verdict.HEALTHY:
-        with _recorded(log, world):
-            look = _act(wish, world, log, look.desired, progress or Silent())
-    receipt = log.receipt(look, world.clock)
-    if receipt.changed:
-        _record(world.registry, receipt)
+    log = _Log(began_s, wish.goal, in_use(look.observed, look.desired))
+    if look.observed.supervisor.verdict is not Verdict.HEALTHY or (look.plan.converged and not look.turn):
+        return log.receipt(look, world.clock)
+    before = _newest(world)
+    # Recorded under the lock: whoever waits for it finds there what was done.
+    with world.lock(), _recorded(log, world):
+        receipt = log.receipt(_act(wish, world, log, before, progress or Silent()), world.clock)
+        if receipt.changed:
+            _record(world.registry, receipt)
     return receipt
 
 
 def execute(found: Plan, wish: Wish, world: World, progress: Progress | None = None) -> Receipt:
-    """Do a plan that was made earlier, step by step as it says; it stops before the first one that no longer fits.
+    """Do a plan that was made earlier, step by step as it says.
 
     Raises:
-        PlanStale: the world, or what is wanted, is another by now. What was done before that step is in the history.
+        PlanStale: the world, or what is wanted, is another by now. Before the first step nothing was done; what was
+            done before a later one is in the history.
         StepFailed, StepTimedOut, RegistryError: as `ensure`.
     """
+    wish = attrs.evolve(wish, goal=found.goal)
     log = _Log(world.clock.monotonic_s(), found.goal, None)
-    with _recorded(log, world):
-        with world.lock():
-            secrets = None if found.goal is Goal.STOP else ensure_all(world.registry)
-            desired = wish.desired(_values(secrets))
-            log.first = in_use(world.observer.observe(desired.specs, secrets=_values(secrets)), desired)
-            log.do(found, desired, _executor(world, progress or Silent()))
-        look = _look(attrs.evolve(wish, goal=found.goal), world)
-    receipt = log.receipt(look, world.clock)
-    _record(world.registry, receipt)
+    with world.lock(), _recorded(log, world):
+        made, look = _met(found, wish, world, log)
+        log.first = in_use(look.observed, look.desired)
+        log.do(made, look, world, progress or Silent())
+        log.looks += 1
+        receipt = log.receipt(_look(wish, world), world.clock)
+        _record(world.registry, receipt)
     return receipt
+
+
+def _met(found: Plan, wish: Wish, world: World, log: _Log) -> tuple[Plan, _Look]:
+    """A plan from earlier, and the look that it fits, once the secrets are as it took them to be.
+
+    It may have been made before there were any, and it looks ahead over the phases of a rotation that were due.
+
+    Raises:
+        PlanStale: it fits no more; at most secrets were made, where there were none.
+    """
+    if found.goal is Goal.STOP:
+        look = _look(wish, world)
+        _check_fits(found, look)
+        return found, look
+    before = wish.desired(read_all(world.registry).values)
+    secrets = ensure_all(world.registry)
+    made = _by_made_secrets(found, before, wish.desired(secrets.values))
+    look, turns = _look_with(secrets, wish, world), []
+    while secrets.rotation and isinstance(look.turn, Rotation) and _undesired(made, look.desired):
+        turns.append((secrets.rotation, look.turn))
+        secrets = Secrets(effective(secrets.values, look.turn), look.turn)
+        look = _look_with(secrets, wish, world)
+    _check_fits(made, look)
+    for rotation, into in turns:
+        turn_rotation(world.registry, rotation, into)
+        log.turns += 1
+    return made, look
+
+
+def _check_fits(found: Plan, look: _Look) -> None:
+    """Raise PlanStale where a step would be met by another world than it was planned for, if none before it acts."""
+    if gone := _undesired(found, look.desired):
+        raise PlanStale(f"{gone.action} {gone.instance}", ["it should run in another way by now"])
+    acted = set()
+    for step in found.steps:
+        if step.instance not in acted and (changes := unmet(step, look.observed.instance(step.instance))):
+            raise PlanStale(f"{step.action} {step.instance}", changes)
+        if step.action not in PREPARING:
+            acted.add(step.instance)
+
+
+def _by_made_secrets(found: Plan, before: Desired, after: Desired) -> Plan:
+    """The plan by the digests of what is desired by now, where only the secrets were made since."""
+    digests = {
+        (old.instance, old.digest): new.digest
+        for slot in before.slots
+        for old, new in zip(before.by_slot[slot], after.by_slot[slot], strict=True)
+    }
+
+    def renewed(step: Step) -> Step:
+        return attrs.evolve(step, digest=digests.get((step.instance, step.digest), step.digest))
+
+    waves = tuple(attrs.evolve(wave, steps=tuple(map(renewed, wave.steps))) for wave in found.waves)
+    return attrs.evolve(found, waves=waves)
+
+
+def _undesired(found: Plan, desired: Desired) -> Step | None:
+    """The first step of a plan by a definition or configuration that is no longer desired."""
+    return next((step for step in found.steps if desired.spec(step.instance, step.digest) is None), None)
 
 
 def foresee(wish: Wish, world: World) -> Plan:
@@ -193,38 +255,38 @@ def _look_with(secrets: Secrets | None, wish: Wish, world: World) -> _Look:
     desired = wish.desired(_values(secrets))
     observed = world.observer.observe(desired.specs, secrets=_values(secrets))
     found = plan(observed, desired, wish.goal, allowed=wish.allowed)
-    return _Look(
-        secrets, desired, in_use(observed, desired), found, _turn(secrets, found, wish.token_ttl_s, world.clock.now_s)
-    )
+    return _Look(secrets, desired, observed, found, _turn(secrets, found, wish.token_ttl_s, world.clock.now_s))
 
 
-def _act(wish: Wish, world: World, log: _Log, wanted: Desired, progress: Progress) -> _Look:
-    executor = _executor(world, progress)
-    before, rounds = _newest(world), 0
-    with world.lock():
-        while True:
-            log.looks += 1
-            # Whoever held the lock before us may have done it all, and a unit that was in between two states when we
-            # looked may be in one now.
-            look = _look_with(None if wish.goal is Goal.STOP else ensure_all(world.registry), wish, world)
-            if log.looks == 2:
-                log.done_by = _done_meanwhile(_newest(world), before, wanted, look.desired)
-            if look.secrets and look.secrets.rotation and look.turn and log.turns < _TURNS:
-                turn_rotation(world.registry, look.secrets.rotation, look.turn)
-                rounds, log.turns = 0, log.turns + 1  # what it brings about has its own rounds
-                continue
-            wait = _short(look.plan)
-            if rounds == _ROUNDS or not (look.plan.waves or wait):
-                return look
-            rounds += 1
-            if wait is not None:
-                progress.waiting(wait.instance, wait.because)
-                world.clock.sleep(wait.seconds or 0.0)
-                continue
-            try:
-                log.do(look.plan, look.desired, executor)
-            except PlanStale as stale:
-                progress.waiting(log.at, f"planned anew, as {stale.changes[0]}")
+def _act(wish: Wish, world: World, log: _Log, before: dict[str, Any], progress: Progress) -> _Look:
+    """Go on until nothing is left to do. Call it under the acting lock.
+
+    before: the newest receipt when the lock was asked for.
+    """
+    rounds = 0
+    while True:
+        log.looks += 1
+        # Whoever held the lock before us may have done it all, and a unit that was in between two states when we
+        # looked may be in one now.
+        look = _look_with(None if wish.goal is Goal.STOP else ensure_all(world.registry), wish, world)
+        if log.looks == 2:
+            log.done_by = _done_meanwhile(_newest(world), before, wish.goal, look.desired)
+        if look.secrets and look.secrets.rotation and look.turn and log.turns < _TURNS:
+            turn_rotation(world.registry, look.secrets.rotation, look.turn)
+            rounds, log.turns = 0, log.turns + 1  # what it brings about has its own rounds
+            continue
+        wait = _short(look.plan)
+        if rounds == _ROUNDS or not (look.plan.waves or wait):
+            return look
+        rounds += 1
+        if wait is not None:
+            progress.waiting(wait.instance, wait.because)
+            world.clock.sleep(wait.seconds or 0.0)
+            continue
+        try:
+            log.do(look.plan, look, world, progress)
+        except PlanStale as stale:
+            progress.waiting(log.at, f"planned anew, as {stale.changes[0]}")
 
 
 def _newest(world: World) -> dict[str, Any]:
@@ -235,19 +297,20 @@ def _newest(world: World) -> dict[str, Any]:
         return {}
 
 
-def _done_meanwhile(newest: dict[str, Any], before: dict[str, Any], wanted: Desired, desired: Desired) -> str:
+def _done_meanwhile(newest: dict[str, Any], before: dict[str, Any], goal: Goal, desired: Desired) -> str:
     """The id of the receipt of whoever acted while this call waited for its turn, "" for nobody.
 
     Raises:
         PlanStale: it brought an instance to another state than this call wants. To undo that at once would be a fight.
     """
     # By its name and not by its time: clocks are set back.
-    if "id" not in newest or newest["id"] == before.get("id"):
+    if "id" not in newest or newest["id"] == before.get("id") or newest.get("failed"):
         return ""
-    # Where secrets have changed, what is right has too.
-    for did in newest["done"] if wanted.specs == desired.specs else ():
-        step = did["step"]
-        if desired.spec(step["instance"], step["digest"]) is None:
+    # To stop is no other definition; and of each instance the last step counts, as a rotation goes over secrets that
+    # nobody wants in the end.
+    last = {did["step"]["instance"]: did["step"] for did in newest.get("done", ())}
+    for step in last.values():
+        if Goal.STOP not in {goal, newest["goal"]} and desired.spec(step["instance"], step["digest"]) is None:
             what = f"{newest['by']} did {step['action']} {step['instance']} by another definition meanwhile"
             raise PlanStale("ensure", [f"{what} (receipt {newest['id']})"])
     return str(newest["id"])
@@ -257,11 +320,6 @@ def _short(found: Plan) -> Wait | None:
     """The longest wait that is soon over, where nothing else is left to do."""
     soon = {wait.seconds: wait for wait in found.waits if wait.seconds is not None and wait.seconds <= _LONGEST_WAIT_S}
     return soon[max(soon)] if soon and not found.waves else None
-
-
-def _executor(world: World, progress: Progress) -> Executor:
-    clock = world.clock
-    return Executor(world.registry, world.observer.observe, progress, clock=clock.monotonic_s, sleep=clock.sleep)
 
 
 def _values(secrets: Secrets | None) -> dict[str, Any] | None:
@@ -297,14 +355,15 @@ class _Log:
     at: str = ""
     failed: str = ""
 
-    def do(self, found: Plan, desired: Desired, executor: Executor) -> None:
-        """Do the steps of a plan, and note each one that reached its end."""
+    def do(self, found: Plan, look: _Look, world: World, progress: Progress) -> None:
+        """Do the steps of a plan, all of them by what is desired, and note each one that reached its end."""
+        observe = partial(world.observer.observe, secrets=_values(look.secrets), files=False)
+        clock = world.clock
+        executor = Executor(world.registry, observe, progress, clock=clock.monotonic_s, sleep=clock.sleep)
+        specs = {(spec.instance, spec.digest): spec for spec in look.desired.specs}
         for step in found.steps:
             self.at = step.instance
-            spec = desired.spec(step.instance, step.digest)
-            if spec is None:
-                raise PlanStale(f"{step.action} {step.instance}", ["it should run in another way by now"])
-            self.done.append(executor.do(step, spec))
+            self.done.append(executor.do(step, specs[step.instance, step.digest]))
 
     def receipt(self, look: _Look | None, clock: Clock) -> Receipt:
         now_s, pid = clock.now_s(), os.getpid()
@@ -325,7 +384,7 @@ class _Log:
             waits=found.waits if found else (),
             notes=found.notes if found else (),
             before=first,
-            after=states(look.observed) if look else first,
+            after=states(in_use(look.observed, look.desired)) if look else first,
             looks=self.looks,
             took_ms=(clock.monotonic_s() - self.began_s) * 1000,
         )

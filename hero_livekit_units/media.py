@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.definitions.catalog import Catalog
     from hero_livekit_units.execute.executor import Progress
     from hero_livekit_units.model.desired import Desired
+    from hero_livekit_units.model.launch import LaunchFile
     from hero_livekit_units.model.observed import Observed
     from hero_livekit_units.model.receipt import Receipt
     from hero_livekit_units.registry.port import Registry
@@ -81,6 +82,22 @@ class Media:
             DefinitionInvalid: `media.toml` has faults, each with its place.
         """
         return self._desired(self.settings(), secrets)
+
+    def files(self) -> dict[str, LaunchFile]:
+        """The files that `media.toml` makes, by path, with names of secrets in the place of secrets.
+
+        A launch is named after its secrets too; where they cannot be had or do not exist yet, its folder is `launch-…`.
+
+        Raises:
+            DefinitionInvalid: `media.toml` has faults, each with its place.
+        """
+        known = known_secrets(self._registry, Goal.RUN)
+        secrets = known.values if known and all(name in known.values for name in keys.NAMES) else None
+        return {
+            file.path if secrets else file.path.replace(spec.launch_digest, "…"): file
+            for spec in self.desired(secrets).preferred
+            for file in spec.files
+        }
 
     def settings(self) -> Settings:
         """The user's `media.toml`, or the defaults when there is none.

@@ -111,7 +111,7 @@ def test_configure_is_a_no_op_the_second_time(media: Media) -> None:
         assert (again.converged, again.changed) == (True, False)
         assert not {method for method in hero.called if method.endswith((".set", ".insert", ".start"))}
         assert {key for _, key in hero.stored} == {"api_key", "api_secret", "backend_secret"}
-    files = [Path(file.path) for spec in media.desired().preferred for file in spec.files]
+        files = [Path(path) for path in media.files()]
     assert {path.name: path.stat().st_mode & 0o777 for path in files} == {
         "livekit.yaml": 0o600,
         "backend.env": 0o600,

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from hero_livekit_units.backend.settings import read_env_file
-from hero_livekit_units.ensure import Clock, Wish, World, ensure, foresee
-from hero_livekit_units.errors import PlanRefused, RegistryError, RegistryProtocolError, UnitsError
+from hero_livekit_units.ensure import Clock, Wish, World, ensure, execute, foresee
+from hero_livekit_units.errors import PlanRefused, PlanStale, RegistryError, RegistryProtocolError, UnitsError
 from hero_livekit_units.livekit import keys
 from hero_livekit_units.livekit.desired import desired_state
 from hero_livekit_units.livekit.rotation import RECORD, Phase, Rotated
@@ -25,6 +25,7 @@ from hero_livekit_units.model.plan import Action, Goal
 from hero_livekit_units.model.settings import BackendSettings, Settings
 from hero_livekit_units.places import Places
 from tests.fakes.registry import Fault, MemoryRegistry, ReflectingObserver
+from tests.launches import launch_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,6 +117,10 @@ class Host:
         """One plan."""
         return foresee(self._wish(), self._world())
 
+    def execute(self, found: Plan) -> Receipt:
+        """Do one that was made earlier."""
+        return execute(found, self._wish(), self._world())
+
     def begin(self, what: Rotated = Rotated.API_KEY) -> None:
         """What `rotate_secret` does before its ensure."""
         keys.begin_rotation(self.registry, what, lifetime_s=LIFETIME_S, now_s=self.now_s)
@@ -127,11 +132,11 @@ class Host:
 
     def livekit(self) -> dict[str, Any]:
         """What livekit-server's file says."""
-        return dict(yaml.safe_load((self.home / "slots" / "a" / "livekit.yaml").read_text()))
+        return dict(yaml.safe_load(launch_file(self.home / "slots" / "a", "livekit.yaml").read_text()))
 
     def backend(self) -> dict[str, str]:
         """What lk-backend's file says."""
-        return read_env_file(self.home / "backend" / "backend.env")
+        return read_env_file(launch_file(self.home / "backend", "backend.env"))
 
     def runtime(self) -> dict[str, str]:
         """What callers are told."""
@@ -218,7 +223,7 @@ def test_livekit_is_the_same_in_introduce_and_overlap(host: Host) -> None:
     class Watching(MemoryRegistry):
         def store_secret(self, name: str, value: str) -> None:
             if name == RECORD:
-                texts.append((host.home / "slots" / "a" / "livekit.yaml").read_bytes())
+                texts.append(launch_file(host.home / "slots" / "a", "livekit.yaml").read_bytes())
             super().store_secret(name, value)
 
     host.registry.__class__ = Watching
@@ -312,6 +317,44 @@ def check_the_end(host: Host, what: Rotated) -> None:
     assert not host.ensure().changed
 
 
+@pytest.mark.parametrize("what", list(Rotated))
+def test_a_plan_from_earlier_goes_over_the_phases_that_were_due(what: Rotated, host: Host) -> None:
+    """It looks ahead to what comes next, and so its execution goes there too, and no further than it said."""
+    host.begin(what)
+    turned = []
+    while (before := host.phase()) is not None:
+        host.registry.acted.clear()
+        found = host.plan()
+        assert host.registry.acted == []
+        if found.steps:
+            receipt = host.execute(found)
+            assert [done.step.action for done in receipt.done] == [step.action for step in found.steps]
+            turned.append((before, host.phase()))
+        else:
+            host.ensure()
+        host.now_s += LIFETIME_S
+    assert turned == [
+        (Phase.INTRODUCE, Phase.INTRODUCE),
+        (Phase.INTRODUCE, Phase.OVERLAP),
+        (Phase.OVERLAP, Phase.RETIRE),
+    ]
+
+
+def test_a_plan_from_before_a_rotation_is_stale(host: Host) -> None:
+    """Nothing of the rotation goes on for the sake of a plan that does not fit all the same."""
+    host.begin()
+    found = host.plan()
+    host.ensure()
+    host.now_s += LIFETIME_S
+    host.ensure()
+    host.begin(Rotated.BACKEND_SECRET)
+    stored, phase = dict(host.registry.stored), host.phase()
+    host.registry.acted.clear()
+    with pytest.raises(PlanStale, match="it should run in another way by now"):
+        host.execute(found)
+    assert (host.registry.acted, host.registry.stored, host.phase()) == ([], stored, phase)
+
+
 @pytest.mark.parametrize("fault", list(Fault))
 @pytest.mark.parametrize(("what", "at"), ALL, ids=[f"{what}-{at}" for what, at in ALL])
 def test_a_fault_at_each_call_to_the_supervisor(what: Rotated, at: int, fault: Fault, host: Host) -> None:
@@ -327,8 +370,8 @@ def test_a_fault_at_each_call_to_the_supervisor(what: Rotated, at: int, fault: F
         except RegistryError as error:
             met.append(error)
     acts = [*TO_OVERLAP[what], *TO_THE_END[what]]
-    # The history is a convenience, and whether a restart was done is looked up.
-    seen = acts[at - 1].startswith("restart") and fault is Fault.LOST
+    # The history is a convenience, and whether a step was done is looked up.
+    seen = acts[at - 1].startswith(("register", "restart")) and fault is Fault.LOST
     assert len(met) == (acts[at - 1] != "record" and not seen)
     finish(host)
     check_the_end(host, what)

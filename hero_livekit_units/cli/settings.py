@@ -39,7 +39,7 @@ def unset(key: str, as_json: bool) -> int:  # noqa: FBT001
 @as_json_option
 def config(as_json: bool) -> int:  # noqa: FBT001
     """Print the files that media.toml makes for each unit. Secrets stay names."""
-    files = {file.path: _shown(file) for spec in _media().desired().preferred for file in spec.files}
+    files = {path: _shown(file) for path, file in _media().files().items()}
     return show(files, _files_text, as_json=as_json)
 
 

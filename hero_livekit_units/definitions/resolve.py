@@ -10,7 +10,7 @@ from hero_livekit_units.definitions.digest import digest, meaning
 from hero_livekit_units.definitions.extract import secret_names
 from hero_livekit_units.definitions.render import nested
 from hero_livekit_units.definitions.template import SECRET, fill, fill_but_secrets, fill_data, literal
-from hero_livekit_units.model.launch import LaunchFile, LaunchSpec, Port, Probe
+from hero_livekit_units.model.launch import LaunchFile, LaunchSpec, Port, Probe, launch_folder
 from hero_livekit_units.model.unit import FileFormat, FilePlace
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.unit import BinarySection, Definition, FileSection
 
 _NOTHING: dict[str, Any] = {}
+_LAUNCH = "\0"  # stands for the folder of the launch until its digest is known
 
 
 def ports_of(
@@ -55,7 +56,7 @@ def resolve(
     Args:
         definition: a definition that passed its rules.
         parameters: values of `rules.PARAMETERS`, None for one that is not set. `folder`, `home`, `slot` and `version`
-            are not needed, and `binary` is by default the provisioned program.
+            are not needed (`files` neither), and `binary` is by default the provisioned program.
         home: absolute folder of the package; the instance's folder lies below it.
         slot: one of the definition's slots, or "" for a unit without.
         ports: numbers that the user chose, by port name, for slot offset 0.
@@ -76,14 +77,13 @@ def resolve(
     open_names.setdefault("binary", program_path(definition, home))
     folder = f"{home}/{fill(definition.run.folder, open_names)}"
     open_names["folder"] = folder
+    told = open_names | {"files": _LAUNCH}
     own_ports = {
         name: Port(name, number, definition.ports[name].protocol, fill(definition.ports[name].bind, open_names))
         for name, number in sorted(numbers.items())
     }
     files = tuple(
-        _file(
-            name, file, folder if file.place is FilePlace.FOLDER else home, open_names, _extra(definition, name, config)
-        )
+        _file(name, file, _place(file, folder, home), open_names, _extra(definition, name, config))
         for name, file in sorted(definition.run.files.items())
     )
     spec = LaunchSpec(
@@ -91,8 +91,8 @@ def resolve(
         release=unit.release,
         slot=slot,
         carries_calls=unit.carries_calls,
-        argv=tuple(fill(argument, open_names) for argument in definition.run.argv),
-        env=tuple((name, fill(value, open_names)) for name, value in sorted(definition.run.env.items())),
+        argv=tuple(fill(argument, told) for argument in definition.run.argv),
+        env=tuple((name, fill(value, told)) for name, value in sorted(definition.run.env.items())),
         folder=folder,
         files=files,
         ports=tuple(own_ports.values()),
@@ -121,8 +121,27 @@ def resolve(
     read = [meaning(file) for file in files if file.read_at_start]
     known = _fingerprint(files, secrets)
     launch = [spec.release, spec.argv, spec.env, spec.folder, read, known]
-    spec = attrs.evolve(spec, launch_digest=digest(launch))
+    spec = _at(spec, digest(launch))
     return attrs.evolve(spec, digest=digest(spec), blocked=blocked, replaces=replaces)
+
+
+def _at(spec: LaunchSpec, launch_digest: str) -> LaunchSpec:
+    """The launch with its digest, and its files in the folder that is named after it."""
+    files = launch_folder(spec.folder, launch_digest)
+    return attrs.evolve(
+        spec,
+        argv=tuple(argument.replace(_LAUNCH, files) for argument in spec.argv),
+        env=tuple((name, value.replace(_LAUNCH, files)) for name, value in spec.env),
+        files=tuple(attrs.evolve(file, path=file.path.replace(_LAUNCH, files)) for file in spec.files),
+        launch_digest=launch_digest,
+    )
+
+
+def _place(file: FileSection, folder: str, home: str) -> str:
+    """The folder of a file. What is read at the start is never replaced, so that a mark says what was read."""
+    if file.read_at_start:
+        return _LAUNCH
+    return folder if file.place is FilePlace.FOLDER else home
 
 
 def binary_of(definition: Definition) -> BinarySection:

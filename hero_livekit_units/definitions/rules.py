@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 from hero_livekit_units.definitions import template
 from hero_livekit_units.definitions.kinds import KINDS, REMOVED
 from hero_livekit_units.model.settings import setting_fields
-from hero_livekit_units.model.unit import FileFormat
+from hero_livekit_units.model.unit import FileFormat, FilePlace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from hero_livekit_units.definitions.structure import Fault
     from hero_livekit_units.definitions.text import KeyPath
     from hero_livekit_units.model.unit import Definition, FileSection, PortSection, ReleaseArchive
 
 
-# Filled in on the host, besides the keys of media.toml; `${ports.NAME}`, `${media.SLOT.PORT}` and, in files,
-# `${secret.NAME}` come on top.
+# Filled in on the host, besides the keys of media.toml; `${ports.NAME}`, `${media.SLOT.PORT}`, in files
+# `${secret.NAME}` and in the command and its environment `${files}` come on top.
 PARAMETERS = (
     *("binary", "folder", "home", "join_url", "loopback", "media.host", "python", "slot", "token_url", "version"),
     *("front.tls", "livekit.udp_first", "livekit.udp_last", "redis.server", "turn.relay_first", "turn.relay_last"),
@@ -106,9 +106,12 @@ def _run(definition: Definition) -> Iterator[Fault]:
             yield ("run", "env", name), "names that begin with HLU_ are ours", ""
     texts: list[tuple[KeyPath, str]] = [(("run", "argv"), argument) for argument in run.argv]
     texts += [(("run", "env", key), value) for key, value in run.env.items()]
-    texts += [(("run", "folder"), run.folder)]
     for path, text in texts:
-        yield from _open_names(definition, path, text, secrets_allowed=False)
+        yield from _open_names(definition, path, text, {"files"})
+        for name, file in run.files.items():
+            if file.read_at_start and f"${{folder}}/{name}" in text:
+                yield path, f"{name} is read at the start, and does not lie there", f"${{files}}/{name}"
+    yield from _open_names(definition, ("run", "folder"), run.folder)
     for name, file in run.files.items():
         yield from _file(definition, name, file)
 
@@ -124,9 +127,13 @@ def _file(definition: Definition, name: str, file: FileSection) -> Iterator[Faul
         yield (*path, "mode"), f"not a file mode: {file.mode!r}", 'octal text such as "0600"'
     elif int(file.mode, 8) & 0o077 and any(name.startswith("secret.") for name in names):
         yield (*path, "mode"), "others could read a secret", 'mode = "0600"'
-    yield from _open_names(definition, (*path, "template"), file.template, secrets_allowed=True)
+    if file.read_at_start and file.place is FilePlace.HOME:
+        hint = "read_at_start = false, or no place: then it lies in ${files}"
+        yield (*path, "place"), "would be replaced while a program that has read it runs", hint
+    secrets = {f"secret.{name}" for name in (*SECRETS, *OPTIONAL_SECRETS)}
+    yield from _open_names(definition, (*path, "template"), file.template, secrets)
     for key, value in file.values.items():
-        yield from _open_names(definition, (*path, "values", key), value, secrets_allowed=True)
+        yield from _open_names(definition, (*path, "values", key), value, secrets)
     yield from _tables(path, file)
 
 
@@ -141,17 +148,18 @@ def _tables(path: KeyPath, file: FileSection) -> Iterator[Fault]:
                 yield (*path, "values", key), f"{'.'.join(parts[:length])} is a value already", ""
 
 
-def _open_names(definition: Definition, path: KeyPath, text: Any, *, secrets_allowed: bool) -> Iterator[Fault]:
+def _open_names(
+    definition: Definition, path: KeyPath, text: Any, also: Collection[str] = frozenset()
+) -> Iterator[Fault]:
+    """Names that nothing fills in here; `also`: those that are filled in besides the parameters."""
     found = template.names(text)
     if not found:
         return  # most texts leave nothing open
-    known = {*PARAMETERS, *(f"ports.{name}" for name in definition.ports)}
-    if secrets_allowed:
-        known |= {f"secret.{name}" for name in (*SECRETS, *OPTIONAL_SECRETS)}
+    known = {*PARAMETERS, *(f"ports.{name}" for name in definition.ports), *also}
     for name in found:
         if name in known or _MEDIA_PORT.fullmatch(name):
             continue
-        if name.startswith("secret.") and not secrets_allowed:
+        if name.startswith("secret.") and not any(other.startswith("secret.") for other in also):
             yield path, f"${{{name}}} would be visible to others here", "put it into a file of mode 0600"
         else:
             yield path, f"unknown parameter ${{{name}}}", f"known: {', '.join(sorted(known))}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, assert_never
@@ -10,6 +11,7 @@ from hero_livekit_units.definitions.render import file_text
 from hero_livekit_units.errors import PlanStale, RegistryConflict, RegistryUnavailable, StepFailed, StepTimedOut
 from hero_livekit_units.execute.files import write_atomically
 from hero_livekit_units.livekit.keys import ensure_secrets
+from hero_livekit_units.model.launch import LAUNCHES, launch_folder
 from hero_livekit_units.model.observed import EntryState, Verdict
 from hero_livekit_units.model.plan import ENDING, Action
 from hero_livekit_units.model.receipt import StepDone
@@ -108,10 +110,15 @@ class Executor:
             return "registered" if self._registry.register(spec) else "was registered like this already"
         except RegistryConflict as error:
             raise PlanStale(f"{step.action} {step.instance}", [_OTHER_FORM]) from error
+        except RegistryUnavailable:
+            entry = self._look(spec).entry
+            if entry is None or entry.digest != spec.digest:
+                raise
+            return "registered; the answer to it was lost"
 
     def _check(self, step: Step, spec: LaunchSpec, seen: InstanceSeen) -> None:
         """What a step needs is looked at in the very moment of acting, as people join at any time."""
-        if changes := _unmet(step, seen):
+        if changes := unmet(step, seen):
             raise PlanStale(f"{step.action} {step.instance}", changes)
         if step.action not in _STARTING:
             return
@@ -130,8 +137,7 @@ class Executor:
                 case Action.RESTART:
                     self._registry.restart(spec.instance)
                 case Action.SWAP:
-                    self._registry.kill(spec.instance)
-                    self._await_end(spec, before)
+                    self._end_at_once(spec, before)
                     self._registry.start(spec.instance)
                 case Action.STOP:
                     self._registry.stop(spec.instance)
@@ -146,14 +152,22 @@ class Executor:
             return error
         return None
 
-    def _await_end(self, spec: LaunchSpec, before: InstanceSeen) -> None:
-        """Wait until the supervisor has seen the end of a killed process: what it believes to run it does not start."""
+    def _end_at_once(self, spec: LaunchSpec, before: InstanceSeen) -> None:
+        """Kill a process, and wait until the supervisor has seen its end: what it believes to run it does not start."""
+        lost = None
+        try:
+            self._registry.kill(spec.instance)
+        except RegistryUnavailable as error:
+            lost = error
         until = self._clock() + _KILLED_S
         while self._clock() < until:
-            entry = self._look(spec).entry
-            if entry is None or before.process is None or entry.process != before.process.id:
+            seen = self._look(spec)
+            gone = seen.entry is None or before.process is None or seen.entry.process != before.process.id
+            if gone and seen.registry_looked:
                 return
             self._sleep(_LOOK_AGAIN_S)
+        if lost is not None:
+            raise lost
 
     def _write(self, spec: LaunchSpec) -> str:
         secrets = ensure_secrets(self._registry)
@@ -170,6 +184,8 @@ class Executor:
         while True:
             seen = self._look(spec)
             if reached(seen, after, unlike=old):
+                if step.action in _STARTING:
+                    _remove_left_files(spec, seen)
                 return _outcome(seen) + ("; the answer to it was lost" if lost else "")
             if (
                 step.action is Action.STOP
@@ -194,12 +210,27 @@ class Executor:
         return self._observe([spec]).instances[0]
 
 
-def _unmet(step: Step, seen: InstanceSeen) -> list[str]:
+def _remove_left_files(spec: LaunchSpec, seen: InstanceSeen) -> None:
+    """Remove what older launches have read: nobody reads it any more, and it may hold secrets that were replaced."""
+    used = {launch_folder(spec.folder, digest) for digest in _launches(seen)}
+    for folder in Path(spec.folder).glob(f"{LAUNCHES}*"):
+        if str(folder) not in used:
+            shutil.rmtree(folder, ignore_errors=True)  # what stays is no reason to fail: it is tried again next time
+
+
+def _launches(seen: InstanceSeen) -> set[str]:
+    """The launches of an instance that run or may be started."""
+    return {seen.process.launch_digest if seen.process else "", seen.entry.launch_digest if seen.entry else ""}
+
+
+def unmet(step: Step, seen: InstanceSeen) -> list[str]:
     """What a step needs and does not hold, in words."""
     needs, process = step.needs, seen.process.id if seen.process else None
     found = []
     if needs.process is not None and process != needs.process:
         found.append(f"it was pid {needs.process.pid}, and is {_named(process)} now")
+    if needs.absent and process is None and seen.verdict is Verdict.UNKNOWN:
+        found.append("it did not run, and whether it runs is unknown now")
     if needs.absent and process is not None:
         found.append(f"it did not run, and is {_named(process)} now")
     people = seen.calls.people if seen.calls else None

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+LAUNCHES = "launch-"  # what the names of those folders begin with
+
+
 def instance_name(unit: str, slot: str) -> str:
     """Name of an instance: `name@slot`, or `name` for a unit without slots."""
     return f"{unit}@{slot}" if slot else unit
@@ -31,12 +34,20 @@ def connect_host(bind: str) -> str:
     return {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)
 
 
+def launch_folder(folder: str, launch_digest: str) -> str:
+    """Where the files lie that a launch reads at its start, in the folder of its instance.
+
+    A supervisor may start a process again at any time, by an entry of any age: it reads what that launch is to read.
+    """
+    return f"{folder}/{LAUNCHES}{launch_digest}"
+
+
 @frozen
 class LaunchFile:
     """A file to write before the start, still with `${secret.NAME}` in it: secrets never enter a LaunchSpec.
 
     template: of a text file. values: of a structured one, nested as the file will have it. read_at_start: whether the
-    unit takes a change over only by a restart.
+    unit takes a change over only by a restart; then the file lies in the folder of the launch.
     """
 
     path: str

@@ -51,6 +51,8 @@ class Action(StrEnum):
     KILL = "kill"
 
 
+# What changes nothing that runs.
+PREPARING = frozenset({Action.WRITE_FILES, Action.REGISTER})
 # What ends a process. Nothing of this follows from what is unknown.
 ENDING = frozenset({Action.RESTART, Action.SWAP, Action.STOP, Action.KILL})
 

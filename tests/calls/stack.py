@@ -110,8 +110,7 @@ class Stack:
 
     def seat(self, identity: str, room: str) -> Seat:
         """A participant with a token from lk-backend."""
-        lines = (self.places.home / "backend" / "backend.env").read_text().splitlines()
-        secret = dict(line.split("=", 1) for line in lines if "=" in line)["BACKEND_SECRET"]
+        secret = json.loads((self.places.home / "runtime.json").read_text())["backend_secret"]
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.ports[5]}/api/token",
             data=json.dumps({"room": room, "identity": identity}).encode(),

@@ -48,7 +48,7 @@ def test_1_a_step_failed(hlu: CommandLine) -> None:
     (hlu.places.home / "slots").touch()
     run = hlu.run("configure")
     assert run.returncode == 1
-    assert f"cannot write {hlu.places.home}/slots/a/livekit.yaml: " in run.stderr
+    assert f"cannot write {hlu.places.home}/slots/a/launch-" in run.stderr
     assert "Traceback" not in run.stderr
 
 

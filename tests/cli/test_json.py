@@ -9,6 +9,7 @@ import pytest
 
 from hero_livekit_units.definitions.files import shipped_catalog
 from tests.fakes.socket_peer import SocketPeer, encoded
+from tests.launches import launch_file
 
 if TYPE_CHECKING:
     from tests.cli.conftest import CommandLine
@@ -82,7 +83,7 @@ def test_configure(hlu: CommandLine) -> None:
     assert run.stderr.splitlines()[0].startswith("write-files livekit-server@a: ")
     receipt = json.loads(run.stdout)
     assert receipt["converged"] is True
-    secrets = (hlu.places.home / "backend" / "backend.env").read_text().splitlines()
+    secrets = launch_file(hlu.places.home / "backend", "backend.env").read_text().splitlines()
     values = [line.partition("=")[2] for line in secrets if line.startswith(("LIVEKIT_API", "BACKEND_SECRET"))]
     assert len(values) == 3
     assert not any(value in run.stdout + run.stderr for value in values)

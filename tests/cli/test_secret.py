@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from tests.launches import launch_file
+
 if TYPE_CHECKING:
     from tests.cli.conftest import CommandLine
     from tests.fakes.hero import FakeHero
@@ -52,7 +54,7 @@ def test_status_of_what_is_configured(hlu: CommandLine, hero: FakeHero) -> None:
     text = said(hlu, hero, "status", code=0)
     assert [line.split()[-1] for line in text.splitlines() if "/" in line] == ["agrees"] * 3
     assert "rotation    none" in text
-    path = hlu.places.home / "backend" / "backend.env"
+    path = launch_file(hlu.places.home / "backend", "backend.env")
     path.write_text(path.read_text().replace("LIVEKIT_API_SECRET=", "LIVEKIT_API_SECRET=x"))
     assert "holds other secrets, should be " in said(hlu, hero, "status", code=3)
 
@@ -65,7 +67,7 @@ def test_rotate_what_does_not_run(hlu: CommandLine, hero: FakeHero) -> None:
     assert "next        livekit-server gets the new key beside the old one" in text
     assert "calls       livekit-server reads its keys only at its start: it is restarted while nobody is in" in text
     assert "service.start" not in hero.called
-    config = yaml.safe_load((hlu.places.home / "slots" / "a" / "livekit.yaml").read_text())
+    config = yaml.safe_load(launch_file(hlu.places.home / "slots" / "a", "livekit.yaml").read_text())
     record = json.loads(hero.stored[CONTEXT, "rotation"])
     assert config["keys"] == {side["api_key"]: side["api_secret"] for side in (record["old"], record["new"])}
 

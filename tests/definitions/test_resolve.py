@@ -44,7 +44,7 @@ def test_everything_open_is_filled_in(catalog: Catalog) -> None:
     assert spec.argv == (
         "/srv/media/bin/livekit-server-1.13.5/livekit-server",
         "--config",
-        "/srv/media/slots/a/livekit.yaml",
+        f"/srv/media/slots/a/launch-{spec.launch_digest}/livekit.yaml",
     )
     assert spec.files[0].mode == 0o600
     assert set(template.names(spec.files[0].values)) == {

@@ -279,14 +279,75 @@ def test_unseen_is_not_ended(stage: Stage) -> None:
         stage.do(step(Action.STOP, NOW))
 
 
-@pytest.mark.parametrize("action", [Action.REGISTER, Action.WRITE_FILES])
-@pytest.mark.parametrize("fault", list(Fault))
+@pytest.mark.parametrize(
+    ("action", "fault"),
+    [(Action.WRITE_FILES, Fault.REFUSED), (Action.WRITE_FILES, Fault.LOST), (Action.REGISTER, Fault.REFUSED)],
+)
 def test_a_supervisor_that_goes_away_before_anything_runs(action: Action, fault: Fault, spec: LaunchSpec) -> None:
-    """The caller hears it, whether the supervisor acted before or not."""
+    """The caller hears it, whether a secret was stored before or not."""
     stage = Stage(spec, (1, fault))
     with pytest.raises(RegistryUnavailable):
         stage.do(step(action))
     assert len(stage.registry.acted) == 1
+
+
+def test_a_lost_answer_to_a_registration(spec: LaunchSpec) -> None:
+    """It stands there as it should, so it is not told again."""
+    stage = Stage(spec, (1, Fault.LOST))
+    assert stage.do(Step(Action.REGISTER, MEDIA, spec.digest, "new", Effect(Interruption.NONE, "none"))) == (
+        "registered; the answer to it was lost"
+    )
+    assert stage.registry.acted == [f"register {MEDIA}"]
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_a_lost_answer_in_the_middle_of_a_swap(fault: Fault, stage: Stage) -> None:
+    """It was killed: then it is started at once as ever. It was not: nothing is started, and the error says so."""
+    stage.run()
+    stage.registry._faults = {1: fault}
+    if fault is Fault.LOST:
+        assert stage.do(step(Action.SWAP)).startswith("ready as pid ")
+        assert stage.registry.acted == [f"kill {MEDIA}", f"start {MEDIA}"]
+    else:
+        with pytest.raises(RegistryUnavailable):
+            stage.do(step(Action.SWAP))
+        assert stage.registry.acted == [f"kill {MEDIA}"]
+
+
+def test_what_cannot_be_seen_is_not_absent(stage: Stage) -> None:
+    """Where nobody can tell whether it runs, nothing that needs its absence is started."""
+    stage.do(step(Action.REGISTER))
+    stage.observer.distort = lambda found: attrs.evolve(found, verdict=Verdict.UNKNOWN, because="could not look")
+    with pytest.raises(PlanStale, match="it did not run, and whether it runs is unknown now"):
+        stage.do(step(Action.START, Needs(absent=True)))
+    assert stage.registry.acted == [f"register {MEDIA}"]
+
+
+@pytest.mark.parametrize("action", [Action.START, Action.RESTART, Action.SWAP])
+def test_files_of_older_launches(action: Action, stage: Stage) -> None:
+    """They are gone once another launch runs; its own, those of what is registered and all others stay."""
+    if action is not Action.START:
+        stage.run()
+    else:
+        stage.registry.register(stage.spec)
+    old, kept = (Path(stage.spec.folder, name) for name in ("launch-0123456789abcdef", "backend.sqlite"))
+    old.mkdir()
+    (old / "livekit.yaml").write_text("keys: {}")
+    kept.touch()
+    stage.do(step(action))
+    assert not old.exists()
+    assert kept.exists()
+    assert Path(stage.spec.files[0].path).exists()
+
+
+@pytest.mark.parametrize("action", [Action.WRITE_FILES, Action.REGISTER, Action.STOP, Action.AWAIT_READY])
+def test_files_that_may_be_read_again(action: Action, stage: Stage) -> None:
+    """Until another launch runs, a supervisor may start the older one once more."""
+    stage.run()
+    old = Path(stage.spec.folder, "launch-0123456789abcdef")
+    old.mkdir()
+    stage.do(step(action))
+    assert old.exists()
 
 
 ASKED = {

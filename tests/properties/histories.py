@@ -281,8 +281,8 @@ class History:
                 (one.launch_digest, True)
             ]:
                 raise Broken(f"{one.instance} does not run as it should")
-            if alive[0].files != one.digest:
-                raise Broken(f"{one.instance} runs with other files than it should")
+            if self.host.differ(one):
+                raise Broken(f"the files of {one.instance} are not as they should be")
             if job is None or not job.wanted or job.process != alive[0].id or job.spec.digest != one.digest:
                 raise Broken(f"{one.instance} is not registered as it should be")
         for instance, job in self.host.jobs.items():

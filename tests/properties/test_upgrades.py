@@ -76,6 +76,30 @@ FOUND: dict[str, tuple[bool, str, list[Event]]] = {
             ("supervisor_dies", 0.0),
         ],
     ),
+    "a process that starts again reads the files of its own launch, whoever has configured another one": (
+        True,
+        "1.11.0-r1",
+        [
+            ("want", "1.13.4-r1"),
+            ("ensure", Goal.RUN, (), (), ""),
+            ("want", "1.13.5-r1"),
+            ("kill", 1),
+            ("ensure", Goal.CONFIGURE, (), (), "1.13.5-r1"),
+            ("want", "1.13.4-r1"),
+        ],
+    ),
+    "a plan for an empty host starts nothing while nobody can see whether it is empty": (
+        False,
+        "1.9.9-r1",
+        [
+            ("look", Goal.RUN, (Allowed.DROP,)),
+            ("ensure", Goal.RUN, (), (("effect", 7, Fault.AWAY_AFTER), ("effect", 7, Fault.CRASH_AFTER)), ""),
+            ("blind", ("ports", "calls")),
+            ("supervisor_returns",),
+            ("supervisor_forgets",),
+            ("execute", ()),
+        ],
+    ),
 }
 
 

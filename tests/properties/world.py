@@ -92,7 +92,7 @@ class Fault(StrEnum):
 
 _LOST = {Fault.LOST, Fault.SLOW, Fault.AWAY_AFTER}  # it is done, and the answer does not arrive
 
-_ROUTES: dict[str, str] = {}  # by the digest of the files that an lk-backend reads: the slot it sends new rooms to
+_ROUTES: dict[str, str] = {}  # by the launch of an lk-backend: the slot it sends new rooms to
 
 
 @cache
@@ -102,7 +102,7 @@ def desired(release: str, *, steering: bool) -> Desired:
     found = desired_state(CATALOG, settings, home="/srv/media", python="/usr/bin/python3")
     by_slot = {slot: tuple(attrs.evolve(spec, files=()) for spec in specs) for slot, specs in found.by_slot.items()}
     for slot, specs in by_slot.items():
-        _ROUTES.update({spec.digest: slot for spec in specs if spec.unit == BACKEND})
+        _ROUTES.update({spec.launch_digest: slot for spec in specs if spec.unit == BACKEND})
     return Desired(by_slot, _STEERED if steering else _UNSTEERED)
 
 
@@ -119,15 +119,13 @@ class Asked:
 class Process:
     """A process. `spec` is None for a stranger; `rooms` are the people in each room of a livekit-server.
 
-    files: the digest of those that it read at its start. signals: stop signals that it got. lost: it got one too early
-    and will never act upon it.
+    signals: stop signals that it got. lost: it got one too early and will never act upon it.
     """
 
     id: ProcessId
     spec: LaunchSpec | None
     began_s: float
     ports: set[tuple[str, int]]
-    files: str = ""
     ready: bool = False
     rooms: dict[str, int] = field(factory=dict)
     signals: int = 0
@@ -190,6 +188,7 @@ class Host:
         self.processes: dict[int, Process] = {}
         self.jobs: dict[str, Job] = {}
         self.disk: dict[str, str] = {}
+        self.launches: set[tuple[str, str]] = set()
         self.stored = {name: f"{name}-value" for name in ("api_key", "api_secret", "backend_secret")}
         self.recorded: list[tuple[str, Recorded]] = []
         self.away = False
@@ -243,6 +242,11 @@ class Host:
     def media(self) -> list[Process]:
         """All livekit-servers."""
         return [one for one in self.processes.values() if one.spec is not None and one.spec.carries_calls]
+
+    def differ(self, spec: LaunchSpec) -> tuple[str, ...]:
+        """Paths that are missing or not as they should be: those of the launch, and what lies beside."""
+        launch = (spec.instance, spec.launch_digest) in self.launches
+        return () if launch and self.disk.get(spec.instance) == spec.digest else (f"/srv/media/{spec.instance}",)
 
     def owner(self, port: tuple[str, int]) -> Process | None:
         """Who holds a port."""
@@ -303,7 +307,8 @@ class Host:
         ports = {_number(port) for port in spec.ports}
         taken = [port for port in ports if self.owner(port) is not None]
         process = self._spawn(spec, set() if taken else ports)
-        process.files = self.disk.get(spec.instance, "")
+        if (spec.instance, spec.launch_digest) not in self.launches:
+            self.broken.append(f"{spec.instance} was started without its files")
         if taken:
             number = min(number for _, number in taken)
             error = f"exit status 0: listen tcp 127.0.0.1:{number}: bind: address already in use"
@@ -315,7 +320,7 @@ class Host:
     def _ready(self, process: Process) -> None:
         process.ready = True
         if process.spec is not None and process.spec.unit == BACKEND:
-            self.routed = _ROUTES.get(process.files, self.routed)
+            self.routed = _ROUTES[process.spec.launch_digest]
         self._land()
 
     def _terminate(self, process: Process) -> None:
@@ -352,8 +357,8 @@ class Host:
         if not backends:
             self.refused_joins += people
             return
-        routed = _ROUTES.get(backends[0].files, self.routed)
-        server = self._server(room, routed)
+        assert backends[0].spec is not None
+        server = self._server(room, _ROUTES[backends[0].spec.launch_digest])
         if server is None:
             self.refused_joins += people
         else:
@@ -596,7 +601,6 @@ class Host:
                 job.state.value,
                 job.spec.digest,
                 self.disk.get(instance, ""),
-                alive[0].files if alive else "",
             )
         return found
 
@@ -639,7 +643,10 @@ class _Plane:
     def _write(self, step: Step) -> None:
         if self.host.disk_full:
             raise StepFailed(f"write {step.instance}", "No space left on device; the old file is as it was")
-        self.host.disk[step.instance] = step.digest
+        spec = desired(self.asked.release, steering=self.host.steering).spec(step.instance, step.digest)
+        assert spec is not None
+        self.host.disk[step.instance] = spec.digest
+        self.host.launches.add((spec.instance, spec.launch_digest))
 
 
 class ModelRegistry:
@@ -805,9 +812,7 @@ class ModelObserver(Observer):
             ports=ports,
             probes=probes,
             calls=self._calls(process) if asked and spec.carries_calls else None,
-            files_differ={
-                one.digest: None if secrets is None else _differ(host.disk.get(one.instance), one) for one in variants
-            },
+            files_differ={one.digest: None if secrets is None else host.differ(one) for one in variants},
             program_missing="",
             verdict=verdict,
             because=because,
@@ -937,10 +942,6 @@ def _entry(job: Job) -> Entry:
         restarts=job.restarts,
         last_error=job.last_error,
     )
-
-
-def _differ(written: str | None, spec: LaunchSpec) -> tuple[str, ...]:
-    return () if written == spec.digest else (f"/srv/media/{spec.instance}",)
 
 
 def _number(port: Port) -> tuple[str, int]:

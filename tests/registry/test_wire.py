@@ -51,7 +51,8 @@ def test_an_action() -> None:
     """What hero_proc is told about livekit-server, in full."""
     assert wire.action_spec(MEDIA) == {
         "name": "livekit-server.a",
-        "script": "/srv/media/bin/livekit-server-1.13.5/livekit-server --config /srv/media/slots/a/livekit.yaml",
+        "script": "/srv/media/bin/livekit-server-1.13.5/livekit-server"
+        f" --config /srv/media/slots/a/launch-{MEDIA.launch_digest}/livekit.yaml",
         "interpreter": "exec",
         "cwd": "/srv/media/slots/a",
         "env": {

@@ -34,7 +34,9 @@ def test_a_unit_target_is_the_newest_release_with_the_ports_asked_for(monkeypatc
     assert target.service["actions"] == ["page.configure", "status-page"]
     configure, process = (parse_action(action) for action in target.actions)
     assert [dep.action for dep in process.depends_on] == [configure.name]
-    assert process.argv[-3:] == ["/srv/var/page/page/index.html", "127.0.0.1", "9999"]
+    page = process.argv[-3]
+    assert page.startswith("/srv/var/page/page/launch-")
+    assert process.argv[-3:] == [page, "127.0.0.1", "9999"]
     assert (process.cwd, process.is_process, process.tcp_ports) == ("/srv/var/page/page", True, (9999,))
     assert [check.url for check in process.health_checks] == ["http://127.0.0.1:9999/"]
     assert process.env["HLU_RELEASE"] == "1.0.0-r2"

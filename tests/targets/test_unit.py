@@ -15,6 +15,7 @@ from hero_livekit_units.targets.saying import one_line
 from hero_livekit_units.targets.specs import ORDER, UnitOrder
 from tests.fakes.hero import FakeHero
 from tests.fakes.plugins import EXAMPLE, ROOT, covered, search_path
+from tests.launches import launch_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,8 +44,8 @@ def order(root: Path, release: str = "1.0.0-r2", definitions: Path = FOLDER) -> 
 
 def test_files_are_written_once(short_folder: Path) -> None:
     """With their modes, in a folder for the owner alone; a file that is as it should be is not touched."""
-    page = short_folder / "home" / "page" / "index.html"
     first = configure(order(short_folder), short_folder)
+    page = launch_file(short_folder / "home" / "page", "index.html")
     assert (first.returncode, first.stdout, first.stderr) == (0, f"wrote {page}\n", "")
     assert page.read_text().startswith("<!doctype html>")
     assert (stat.S_IMODE(page.stat().st_mode), stat.S_IMODE(page.parent.stat().st_mode)) == (0o600, 0o700)
@@ -69,7 +70,7 @@ def test_secrets_come_from_hero_proc(short_folder: Path) -> None:
     with FakeHero(short_folder / "hero.sock") as hero:
         assert configure(wanted, short_folder).returncode == 0
         (secret,) = [value for (_, name), value in hero.stored.items() if name == "backend_secret"]
-    assert secret in (short_folder / "home" / "page" / "index.html").read_text()
+    assert secret in launch_file(short_folder / "home" / "page", "index.html").read_text()
 
 
 def test_what_is_wrong_is_one_line(short_folder: Path) -> None:
