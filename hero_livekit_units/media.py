@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from hero_livekit_units.definitions.files import shipped_catalog
-from hero_livekit_units.ensure import Wish, World, ensure, execute, foresee, known_secrets
+from hero_livekit_units.earlier import execute, foresee
+from hero_livekit_units.ensure import ensure
 from hero_livekit_units.errors import PlanRefused, RegistryError
 from hero_livekit_units.execute.lock import acting_lock
 from hero_livekit_units.history import SOURCE, receipts
@@ -24,6 +25,7 @@ from hero_livekit_units.livekit.desired import desired_state, join_url
 from hero_livekit_units.livekit.rotation import Rotated
 from hero_livekit_units.livekit.settings import read_settings
 from hero_livekit_units.livekit.traits import host_traits
+from hero_livekit_units.look import Wish, World, known_secrets
 from hero_livekit_units.model.plan import Allowed, Goal, Plan
 from hero_livekit_units.model.settings import Settings
 from hero_livekit_units.observe.held import held_secrets

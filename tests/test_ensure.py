@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from hero_livekit_units.ensure import Clock, Wish, World, ensure, execute, foresee
+from hero_livekit_units.earlier import execute, foresee
+from hero_livekit_units.ensure import ensure
 from hero_livekit_units.errors import PlanStale, RegistryError, StepFailed, StepTimedOut
 from hero_livekit_units.execute.lock import acting_lock
 from hero_livekit_units.livekit.desired import desired_state
 from hero_livekit_units.livekit.keys import read_all
+from hero_livekit_units.look import Clock, Wish, World
 from hero_livekit_units.model.desired import Desired
 from hero_livekit_units.model.observed import CallsSeen, EntryState, InstanceSeen, Verdict
 from hero_livekit_units.model.plain import plain
@@ -646,7 +648,7 @@ def test_what_is_soon_over_is_waited_for(seconds: float, host: Host, monkeypatch
         found = real(*args, **options)
         return found if slept else attrs.evolve(found, waits=(Wait(MEDIA, "joins", "then", seconds),))
 
-    monkeypatch.setattr("hero_livekit_units.ensure.plan", with_wait)
+    monkeypatch.setattr("hero_livekit_units.look.plan", with_wait)
     receipt = ensure(Wish(host.desired), attrs.evolve(host.world, clock=Clock(sleep=slept.append)))
     assert slept == ([14.0] if seconds == 14.0 else [])
     assert receipt.converged is bool(slept)

@@ -14,11 +14,13 @@ import pytest
 import yaml
 
 from hero_livekit_units.backend.settings import read_env_file
-from hero_livekit_units.ensure import Clock, Wish, World, ensure, execute, foresee
+from hero_livekit_units.earlier import execute, foresee
+from hero_livekit_units.ensure import ensure
 from hero_livekit_units.errors import PlanRefused, PlanStale, RegistryError, RegistryProtocolError, UnitsError
 from hero_livekit_units.livekit import keys
 from hero_livekit_units.livekit.desired import desired_state
 from hero_livekit_units.livekit.rotation import RECORD, Phase, Rotated
+from hero_livekit_units.look import Clock, Wish, World
 from hero_livekit_units.media import Media
 from hero_livekit_units.model.plain import plain
 from hero_livekit_units.model.plan import Action, Goal

@@ -9,8 +9,9 @@ import jsonschema
 import pytest
 from hypothesis import given
 
-from hero_livekit_units.ensure import Wish, World, ensure
+from hero_livekit_units.ensure import ensure
 from hero_livekit_units.livekit.desired import desired_state
+from hero_livekit_units.look import Wish, World
 from hero_livekit_units.model.plain import plain
 from hero_livekit_units.model.settings import Settings
 from hero_livekit_units.plan.planner import plan

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import define, field, frozen
 
-from hero_livekit_units import ensure as ensuring
+from hero_livekit_units import earlier
 from hero_livekit_units.definitions.files import shipped_catalog
-from hero_livekit_units.ensure import Clock, Wish, World
+from hero_livekit_units.ensure import ensure
 from hero_livekit_units.errors import EntryNotFound, RegistryUnavailable, StepFailed, StepTimedOut, UnitsError
 from hero_livekit_units.livekit.desired import BACKEND, MEDIA, desired_state
+from hero_livekit_units.look import Clock, Wish, World
 from hero_livekit_units.model.desired import Desired, Steering
 from hero_livekit_units.model.launch import LaunchSpec, by_instance
 from hero_livekit_units.model.observed import (
@@ -916,9 +917,9 @@ def run(
     with host.plane(plane):
         try:
             if found is not None:
-                receipt = ensuring.execute(found, wish(host, asked), place(host), plane)
+                receipt = earlier.execute(found, wish(host, asked), place(host), plane)
             else:
-                receipt = ensuring.ensure(wish(host, asked), place(host), plane)
+                receipt = ensure(wish(host, asked), place(host), plane)
         except Crash:
             return Went(None, "crashed", plane.met)
         except UnitsError as error:
@@ -928,7 +929,7 @@ def run(
 
 def foresee(host: Host, asked: Asked) -> Plan:
     """What an ensure would do."""
-    return ensuring.foresee(wish(host, asked), place(host))
+    return earlier.foresee(wish(host, asked), place(host))
 
 
 def _entry(job: Job) -> Entry:
