@@ -57,6 +57,7 @@ READY_S = 0.034  # from the start of a livekit-server to its first good answer
 IDLE_END_S = 0.004  # from a stop signal to the end of a livekit-server that nobody is in
 DRAIN_LOOK_S = 5.0  # one with people in it looks this often, counted from its stop signal, whether they have left
 GIVE_UP_S = 20.0  # a client that lost its server tries for about this long (15 to 26 s) to come back
+BACK_S = 5.0  # from the first answer of a server to the return of who lost it (0.3 to 5.5 s): it looks empty until then
 NOTICE_S = 0.005  # until the supervisor knows that a process has ended
 COMEBACK_S = 3.0  # until a supervisor that died is started again
 LOST_ANSWER_S = 10.0  # the deadline of a call to the supervisor
@@ -129,6 +130,7 @@ class Process:
     ports: set[tuple[str, int]]
     files: str = ""
     ready: bool = False
+    ready_since_s: float = 0.0
     rooms: dict[str, int] = field(factory=dict)
     signals: int = 0
     draining: bool = False
@@ -265,6 +267,7 @@ class Host:
             self.clients.append(Client(room, people, process.spec.slot, self.now_s + GIVE_UP_S))
         process.rooms.clear()
         self._end(process, "killed by SIGKILL")
+        self._in(BACK_S, self._land)
         self._in(GIVE_UP_S + 0.001, self._land)
 
     def suspend(self, process: Process, *, suspended: bool) -> None:
@@ -313,10 +316,10 @@ class Host:
         return process
 
     def _ready(self, process: Process) -> None:
-        process.ready = True
+        process.ready, process.ready_since_s = True, self.now_s
         if process.spec is not None and process.spec.unit == BACKEND:
             self.routed = _ROUTES.get(process.files, self.routed)
-        self._land()
+        self._in(BACK_S, self._land)
 
     def stop_signal(self, process: Process) -> None:
         """The stop signal arrives."""
@@ -393,7 +396,7 @@ class Host:
                 self.dropped += client.people
                 continue
             server = self._server(client.room, self.routed if self.steering else client.slot)
-            if server is not None:
+            if server is not None and self.now_s - server.ready_since_s >= BACK_S - 1e-9:
                 self.clients.remove(client)
                 server.rooms[client.room] = server.rooms.get(client.room, 0) + client.people
                 self._check_rooms(client.room)
