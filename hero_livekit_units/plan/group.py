@@ -23,6 +23,7 @@ from hero_livekit_units.model.plan import (
     Wave,
     Way,
 )
+from hero_livekit_units.plan.slots import COMING_BACK, comeback_s
 
 if TYPE_CHECKING:
     from hero_livekit_units.model.desired import Desired
@@ -179,7 +180,11 @@ def refuse_while_in_use(group: Group, instance: str, what: str, used: InstanceSe
     elif calls.people:
         why = f"a restart would cut off {calls.people} people in {calls.rooms} rooms"
         group.refuse(instance, f"{what}, but {why}", WAIT_FOR_IDLE)
-    return calls is None or calls.people is None or bool(calls.people)
+    elif left_s := comeback_s(used):
+        group.wait(instance, f"{what}, but {COMING_BACK}", "they are back, or gone", left_s)
+    else:
+        return False
+    return True
 
 
 def pinned(seen: InstanceSeen) -> Needs:

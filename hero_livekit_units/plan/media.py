@@ -17,7 +17,7 @@ from hero_livekit_units.plan.group import (
     refuse_edge,
     refuse_unfit,
 )
-from hero_livekit_units.plan.slots import difference
+from hero_livekit_units.plan.slots import COMING_BACK, comeback_s, difference
 
 if TYPE_CHECKING:
     from hero_livekit_units.model.launch import LaunchSpec
@@ -66,6 +66,8 @@ def plan_replacement(group: Group, spec: LaunchSpec) -> None:
             why = unsure or target.why_not(Way.IDLE_SWAP)
             if old.entry is not None and old.entry.state is EntryState.STOPPING:
                 group.wait(spec.instance, _occupancy(old), _LAST_CALL)
+            elif why == COMING_BACK:
+                group.wait(spec.instance, f"{what}, but {why}", "they are back, or gone", comeback_s(old))
             else:
                 group.refuse(spec.instance, f"{what}, but {why}", _possible_when(group, old))
 
@@ -138,7 +140,7 @@ def _plan_beside(group: Group, seen: InstanceSeen) -> None:
 
 def _plan_empty(group: Group, spec: LaunchSpec, seen: InstanceSeen, left_for_s: float) -> None:
     """A slot that nobody is in any more: it ends when nobody can be on the way to it."""
-    left_s = JOIN_GRACE_S - left_for_s
+    left_s = max(JOIN_GRACE_S - left_for_s, comeback_s(seen))
     if left_s > 0:
         group.wait(spec.instance, "who was given its address may still come", _LAST_ROOM, left_s)
     else:

@@ -148,10 +148,10 @@ class LiveServer(Server):
         self.config.chmod(0o600)
 
 
-def token(identity: str, room: str, secret: str = API_SECRET) -> str:
+def token(identity: str, room: str, secret: str = API_SECRET, key: str = API_KEY) -> str:
     """A join token, as LiveKit wants it, good for an hour."""
     claims = {
-        "iss": API_KEY,
+        "iss": key,
         "sub": identity,
         "exp": int(time.time()) + 3600,
         "video": {"room": room, "roomJoin": True, "canPublish": True, "canSubscribe": True},

@@ -206,6 +206,23 @@ def test_any_path_of_any_length_up_and_down(data: st.DataObject, steering: bool,
 
 
 @pytest.mark.parametrize("steering", [True, False], ids=["steered", "unsteered"])
+@pytest.mark.parametrize("later_s", [0.5, 1.5, 3.0, 5.0])
+@pytest.mark.parametrize("goal", [Goal.STOP, Goal.RUN])
+def test_who_lost_a_server_is_waited_for(goal: Goal, later_s: float, *, steering: bool) -> None:
+    """A server that has just followed on one that crashed has nobody in it yet: that is no time to end it."""
+    host = Host(steering=steering)
+    assert run(host, Asked("1.13.4-r1")).converged
+    host.advance(60.0)
+    host.join("x", 2)
+    host.kill_process(host.media()[0])
+    host.advance(later_s)
+    run(host, Asked("1.13.4-r1" if goal is Goal.STOP else "1.13.5-r1", goal))
+    host.advance(30.0)
+    assert (host.broken, host.dropped, host.rooms()) == ([], 0, ["x"])
+    assert sum(server.people for server in host.media()) == 2
+
+
+@pytest.mark.parametrize("steering", [True, False], ids=["steered", "unsteered"])
 @pytest.mark.parametrize(("start", "end"), [("", "1.13.4-r1"), ("1.13.4-r1", "1.13.5-r1"), ("1.13.5-r1", "1.13.4-r1")])
 def test_a_crash_at_any_effect_makes_no_difference(start: str, end: str, *, steering: bool) -> None:
     """Before and after each effect: the next ensure reaches the end that is reached without a crash."""

@@ -55,9 +55,10 @@ CATALOG = shipped_catalog()
 RELEASES = CATALOG.lineage(MEDIA).releases
 
 READY_S = 0.034  # from the start of a livekit-server to its first good answer
-LAST_LEFT_S = 4.0  # from the last one who left to the end of a livekit-server that was asked to end
-IDLE_END_S = 0.004  # the same for one that nobody was in
-GIVE_UP_S = 20.0  # a client that lost its server tries for this long to come back
+IDLE_END_S = 0.004  # from a stop signal to the end of a livekit-server that nobody is in
+DRAIN_LOOK_S = 5.0  # one with people in it looks this often, counted from its stop signal, whether they have left
+GIVE_UP_S = 20.0  # a client that lost its server tries for about this long (15 to 26 s) to come back
+BACK_S = 5.0  # from the first answer of a server to the return of who lost it (0.3 to 5.5 s): it looks empty until then
 NOTICE_S = 0.005  # until the supervisor knows that a process has ended
 COMEBACK_S = 3.0  # until a supervisor that died is started again
 LOST_ANSWER_S = 10.0  # the deadline of a call to the supervisor
@@ -128,6 +129,7 @@ class Process:
     began_s: float
     ports: set[tuple[str, int]]
     ready: bool = False
+    ready_since_s: float = 0.0
     rooms: dict[str, int] = field(factory=dict)
     signals: int = 0
     draining: bool = False
@@ -270,6 +272,7 @@ class Host:
             self.clients.append(Client(room, people, process.spec.slot, self.now_s + GIVE_UP_S))
         process.rooms.clear()
         self._end(process, "killed by SIGKILL")
+        self._in(BACK_S, self._land)
         self._in(GIVE_UP_S + 0.001, self._land)
 
     def suspend(self, process: Process, *, suspended: bool) -> None:
@@ -277,7 +280,7 @@ class Host:
         process.suspended = suspended
         if not suspended and process.unhandled:
             process.unhandled = 0
-            self._terminate(process)
+            self.stop_signal(process)
 
     def _spawn(self, spec: LaunchSpec | None, ports: set[tuple[str, int]]) -> Process:
         if self.reuse_pids and self._freed:
@@ -319,12 +322,12 @@ class Host:
         return process
 
     def _ready(self, process: Process) -> None:
-        process.ready = True
+        process.ready, process.ready_since_s = True, self.now_s
         if process.spec is not None and process.spec.unit == BACKEND:
             self.routed = _ROUTES[process.spec.launch_digest]
-        self._land()
+        self._in(BACK_S, self._land)
 
-    def _terminate(self, process: Process) -> None:
+    def stop_signal(self, process: Process) -> None:
         """The stop signal arrives."""
         assert process.spec is not None
         if process.suspended:
@@ -336,6 +339,7 @@ class Host:
         process.signals += 1
         if process.signals > 1:
             self.broken.append(f"{process.spec.instance} got a second stop signal")
+            # The worst that happens: the real one may end before it has told one of them, who then comes back.
             self.dropped += process.people
             process.rooms.clear()
             self._end(process, "forced shutdown")
@@ -343,12 +347,16 @@ class Host:
             process.lost = True
             self.broken.append(f"{process.spec.instance} got its stop signal too early and lost it")
         else:
-            process.draining = True
-            self._in(IDLE_END_S if not process.people else LAST_LEFT_S, lambda: self._drained(process))
+            self._end_if_empty(process)
 
-    def _drained(self, process: Process) -> None:
-        if process.draining and not process.people:
-            self._end(process, "exit status 0")
+    def _end_if_empty(self, process: Process) -> None:
+        if self.processes.get(process.id.pid) is not process:
+            return
+        if process.people or process.suspended:
+            self._in(DRAIN_LOOK_S, lambda: self._end_if_empty(process))
+        else:
+            process.ready = False  # from here on it lets nobody in
+            self._in(IDLE_END_S, lambda: self._end(process, "exit status 0"))
 
     # -- people
 
@@ -370,8 +378,7 @@ class Host:
         """Everybody leaves a room."""
         self.clients = [client for client in self.clients if client.room != room]
         for one in self.media():
-            if one.rooms.pop(room, 0) and one.draining and not one.people:
-                self._in(LAST_LEFT_S, lambda one=one: self._drained(one))  # type: ignore[misc]
+            one.rooms.pop(room, None)
 
     def rooms(self) -> list[str]:
         """All rooms that somebody is in, or wants to come back to."""
@@ -395,7 +402,7 @@ class Host:
                 self.dropped += client.people
                 continue
             server = self._server(client.room, self.routed if self.steering else client.slot)
-            if server is not None:
+            if server is not None and self.now_s - server.ready_since_s >= BACK_S - 1e-9:
                 self.clients.remove(client)
                 server.rooms[client.room] = server.rooms.get(client.room, 0) + client.people
                 self._check_rooms(client.room)
@@ -487,7 +494,7 @@ class Host:
         job.signal_due_s = None
         process = self.processes.get(job.process.pid)
         if process is not None and process.id == job.process:
-            self._terminate(process)
+            self.stop_signal(process)
             if job.life.stop.kill_after_window:
                 self._in(job.life.stop.window_s, lambda: self._close_window(process))
 
