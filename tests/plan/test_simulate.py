@@ -13,6 +13,7 @@ from hero_livekit_units.model.observed import EntryState, InstanceSeen, Observed
 from hero_livekit_units.model.plan import Action, Allowed, Effect, Goal, Interruption, Plan, Step
 from hero_livekit_units.plan.planner import plan
 from hero_livekit_units.plan.simulate import TO_BE, reached, simulate, simulated
+from tests.plan.worlds import BEFORE, not_ready
 from tests.strategies import (
     BACKEND,
     BACKEND_B,
@@ -20,11 +21,8 @@ from tests.strategies import (
     MEDIA,
     MEDIA_B,
     STEERED,
-    entry,
     healthy,
-    probes,
     process,
-    seen,
     stopped,
     without,
     world,
@@ -34,7 +32,6 @@ from tests.strategies import (
 if TYPE_CHECKING:
     from hero_livekit_units.model.desired import Desired
 
-BEFORE = process(MEDIA, launch_digest="0" * 16, release="1.13.4-r1")
 NEXT = ProcessId(5151, 2_000_000)
 ANYTHING_ALLOWED = st.frozensets(st.sampled_from(Allowed))
 
@@ -135,7 +132,7 @@ RESTARTED = simulate(healthy(MEDIA), step(Action.RESTART), MEDIA)
 SWAPPED = simulate(healthy(MEDIA, people=3, process=BEFORE), step(Action.SWAP), MEDIA)
 STOPPED = simulate(healthy(MEDIA), step(Action.STOP), MEDIA)
 KILLED = simulate(healthy(MEDIA, people=3), step(Action.KILL), MEDIA)
-NOT_READY = seen(MEDIA, entry=entry(MEDIA), process=process(MEDIA, age_s=0.1), probes=probes(MEDIA, ok=False))
+NOT_READY = not_ready(age_s=0.1)
 
 
 @pytest.mark.parametrize(
