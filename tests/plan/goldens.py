@@ -341,6 +341,15 @@ BESIDE = {
         ),
         FULL,
     ),
+    "redis-changed-under-the-front": Case(
+        "The front needs Redis as well but carries no calls; the server behind it does, so that Redis stays.",
+        everything(
+            redis=healthy(REDIS, process=OLD_REDIS),
+            front=healthy(attrs.evolve(FRONT, after=("livekit-redis",))),
+            server=healthy(MEDIA_ON_REDIS, calls=CROWD),
+        ),
+        FULL,
+    ),
     "front-broken-while-in-use": Case(
         "The front is broken, but people are in calls behind it: it is not restarted.",
         everything(front=not_ready(FRONT), server=healthy(MEDIA_ON_REDIS, calls=CROWD)),
@@ -592,6 +601,16 @@ TWO_SLOTS = {
         world(healthy(MEDIA, calls=CROWD), healthy(BACKEND), healthy(MEDIA_B)),
         STEERED,
     ),
+    "both-right-one-not-ready": Case(
+        "Both slots are right, but a, where joins go, is not ready: they are sent to b, and a is kept.",
+        world(not_ready(), healthy(BACKEND), healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "both-old-one-not-ready": Case(
+        "Both slots run the old release, and a, where joins go, is not ready: b is the one to be replaced.",
+        world(attrs.evolve(not_ready(), process=BEFORE), healthy(BACKEND), _on(MEDIA_B, calls=CROWD)),
+        STEERED,
+    ),
     "both-right-backend-stopped": Case(
         "Both slots are right and nothing sends joins yet: lk-backend starts, b is kept until it does.",
         world(healthy(MEDIA), stopped(BACKEND_B), healthy(MEDIA_B)),
@@ -755,6 +774,18 @@ STOP = {
         "The server cannot be looked at: it stays.",
         world(unknown(MEDIA), healthy(BACKEND)),
         goal=Goal.STOP,
+    ),
+    "stop-unknown-keeps-what-it-needs": Case(
+        "The server cannot be looked at and may have calls: what they would need stays.",
+        everything(server=unknown(MEDIA_ON_REDIS)),
+        FULL,
+        Goal.STOP,
+    ),
+    "stop-orphan-keeps-what-it-needs": Case(
+        "The supervisor does not own the server: what its calls need stays while it does.",
+        everything(server=lost(MEDIA_ON_REDIS)),
+        FULL,
+        Goal.STOP,
     ),
     "stop-unknown-and-dropped": Case(
         "The server cannot be looked at, but the supervisor owns it and dropping was accepted: it is killed.",

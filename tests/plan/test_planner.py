@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hero_livekit_units.model.desired import Desired
-from hero_livekit_units.model.observed import EntryState, InstanceSeen, Observed, Verdict
+from hero_livekit_units.model.observed import Entry, EntryState, InstanceSeen, Observed, Verdict
 from hero_livekit_units.model.plan import (
     ENDING,
     Action,
@@ -769,8 +769,13 @@ def test_two_slot_goes_in_waves() -> None:
 
 @pytest.mark.parametrize(
     ("media_s", "backend_s", "left_s"),
-    [(4.0, 3600.0, JOIN_GRACE_S - 4.0), (3600.0, 2.5, JOIN_GRACE_S - 2.5), (10.0, 10.0, None)],
-    ids=["new-media", "joins-sent-here-a-moment-ago", "long-enough"],
+    [
+        (4.0, 3600.0, JOIN_GRACE_S - 4.0),
+        (3600.0, 2.5, JOIN_GRACE_S - 2.5),
+        (9.5, 9.5, JOIN_GRACE_S - 9.5),
+        (10.0, 10.0, None),
+    ],
+    ids=["new-media", "joins-sent-here-a-moment-ago", "the-last-moment", "long-enough"],
 )
 def test_the_grace_of_an_empty_slot(media_s: float, backend_s: float, left_s: float | None) -> None:
     """An empty slot ends when nobody can be on the way to it any more; how long that takes is said."""
@@ -1134,9 +1139,14 @@ def test_before_a_start_come_files_and_registration(
 # -- what is shown
 
 
-def test_a_spare_slot_is_not_shown() -> None:
-    """A slot that is neither wanted nor used is none of a user's business."""
-    shown = in_use(world(healthy(MEDIA), healthy(BACKEND)), DESIRED)
+@pytest.mark.parametrize(
+    "left",
+    [None, entry(MEDIA_B, wanted=False, state=EntryState.STOPPED, process=None)],
+    ids=["never-used", "stopped-by-somebody"],
+)
+def test_a_spare_slot_is_not_shown(left: Entry | None) -> None:
+    """A slot that is neither wanted nor used is none of a user's business, whether it is registered or not."""
+    shown = in_use(world(healthy(MEDIA), healthy(BACKEND), seen(MEDIA_B, entry=left)), DESIRED)
     assert (shown.slot, [one.spec.instance for one in shown.instances]) == ("a", ["livekit-server@a", "lk-backend"])
 
 
@@ -1145,14 +1155,21 @@ def test_a_spare_slot_is_not_shown() -> None:
     [
         healthy(MEDIA_B),
         between_two_lives(MEDIA_B),
+        seen(MEDIA_B, entry=entry(MEDIA_B, state=EntryState.FAILED, process=None)),
         stranger(MEDIA_B),
     ],
-    ids=["runs", "comes-back", "stranger"],
+    ids=["runs", "comes-back", "wanted-and-given-up", "stranger"],
 )
 def test_a_slot_that_is_used_is_shown(other: InstanceSeen) -> None:
     """Whatever uses a slot, the user sees it."""
     observed = world(healthy(MEDIA), healthy(BACKEND), other)
     assert in_use(observed, DESIRED).instances == observed.instances
+
+
+def test_the_slot_that_is_shown_is_the_one_that_serves() -> None:
+    """What is planned is one thing, where new rooms go now is another."""
+    observed = world(healthy(MEDIA, people=3, process=BEFORE), healthy(BACKEND))
+    assert (in_use(observed, STEERED).slot, plan(observed, STEERED).slot) == ("a", "b")
 
 
 @pytest.mark.parametrize("people", [0, 3])
