@@ -67,11 +67,9 @@ class Group:
         step = Step(action, spec.instance, spec.digest, because, Effect(Interruption.NONE, says), needs)
         self._waves[_FILES if action is Action.WRITE_FILES else _REGISTRY].append(step)
 
-    def act(
-        self, action: Action, spec: LaunchSpec, because: str, effect: Effect, needs: Needs, *, last: bool = False
-    ) -> None:
-        """Do something to an instance when its turn in the order of start has come, or after all others."""
-        at = len(self._order) if last else self._order.get(spec.instance, len(self._order))
+    def act(self, action: Action, spec: LaunchSpec, because: str, effect: Effect, needs: Needs) -> None:
+        """Do something to an instance when its turn in the order of start has come; a slot that is left comes last."""
+        at = self._order.get(spec.instance, len(self._order))
         self._waves[_ACTS + at].append(Step(action, spec.instance, spec.digest, because, effect, needs))
 
     def end(self, action: Action, spec: LaunchSpec, because: str, effect: Effect, needs: Needs) -> None:

@@ -143,7 +143,7 @@ def _plan_empty(group: Group, spec: LaunchSpec, seen: InstanceSeen, left_for_s: 
         group.wait(spec.instance, "who was given its address may still come", _LAST_ROOM, left_s)
     else:
         needs = Needs(process=pinned(seen).process, people_at_most=0)
-        group.act(Action.STOP, spec, "its last room has ended", NO_EFFECT, needs, last=True)
+        group.act(Action.STOP, spec, "its last room has ended", NO_EFFECT, needs)
 
 
 def _plan_full(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
@@ -152,6 +152,6 @@ def _plan_full(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
     edge = new.edge_from(seen.release)
     beside = edge is None or Strategy.TWO_SLOT in edge.strategies
     if not beside and edge and Strategy.MOVE in edge.strategies and Allowed.RECONNECT in group.allowed:
-        group.act(Action.KILL, spec, f"its rooms move to {new.instance}", _reconnect(seen), pinned(seen), last=True)
+        group.act(Action.KILL, spec, f"its rooms move to {new.instance}", _reconnect(seen), pinned(seen))
     else:
         group.wait(spec.instance, _occupancy(seen), _LAST_ROOM)
