@@ -180,6 +180,13 @@ def refuse_while_in_use(group: Group, instance: str, what: str, used: InstanceSe
     return calls is None or calls.people is None or bool(calls.people)
 
 
+def harm(kind: Interruption, seen: InstanceSeen, what: str, seconds: float | None) -> Effect:
+    """What a step does to all who are in the calls of an instance; how many they are may be unknown."""
+    rooms, people = (seen.calls.rooms, seen.calls.people) if seen.calls else (None, None)
+    who = "an unknown number of people" if people is None else f"{people} people"
+    return Effect(kind, f"{who} {what}", rooms, people, seconds)
+
+
 def pinned(seen: InstanceSeen) -> Needs:
     """This very process, or none where there is none."""
     return Needs(process=seen.process.id if seen.process else None, absent=seen.process is None)

@@ -11,6 +11,7 @@ from hero_livekit_units.plan.group import (
     NO_EFFECT,
     WAIT_FOR_IDLE,
     Group,
+    harm,
     pinned,
     plan_start,
     prepare,
@@ -83,10 +84,8 @@ def _possible_when(group: Group, old: InstanceSeen) -> str:
 
 
 def _reconnect(seen: InstanceSeen) -> Effect:
-    rooms, people = (seen.calls.rooms, seen.calls.people) if seen.calls else (None, None)
-    who = "an unknown number of people" if people is None else f"{people} people"
-    says = f"{who} lose the sound for about {RECONNECT_S:g} s and come back by themselves"
-    return Effect(Interruption.RECONNECT, says, rooms, people, RECONNECT_S)
+    says = f"lose the sound for about {RECONNECT_S:g} s and come back by themselves"
+    return harm(Interruption.RECONNECT, seen, says, RECONNECT_S)
 
 
 def _occupancy(seen: InstanceSeen) -> str:
