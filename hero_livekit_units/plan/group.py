@@ -68,11 +68,9 @@ class Group:
         step = Step(action, spec.instance, spec.digest, because, Effect(Interruption.NONE, says), needs)
         self._waves[_FILES if action is Action.WRITE_FILES else _REGISTRY].append(step)
 
-    def act(
-        self, action: Action, spec: LaunchSpec, because: str, effect: Effect, needs: Needs, *, last: bool = False
-    ) -> None:
-        """Do something to an instance when its turn in the order of start has come, or after all others."""
-        at = len(self._order) if last else self._order.get(spec.instance, len(self._order))
+    def act(self, action: Action, spec: LaunchSpec, because: str, effect: Effect, needs: Needs) -> None:
+        """Do something to an instance when its turn in the order of start has come; a slot that is left comes last."""
+        at = self._order.get(spec.instance, len(self._order))
         self._waves[_ACTS + at].append(Step(action, spec.instance, spec.digest, because, effect, needs))
 
     def end(self, action: Action, spec: LaunchSpec, because: str, effect: Effect, needs: Needs) -> None:
@@ -185,6 +183,13 @@ def refuse_while_in_use(group: Group, instance: str, what: str, used: InstanceSe
     else:
         return False
     return True
+
+
+def harm(kind: Interruption, seen: InstanceSeen, what: str, seconds: float | None) -> Effect:
+    """What a step does to all who are in the calls of an instance; how many they are may be unknown."""
+    rooms, people = (seen.calls.rooms, seen.calls.people) if seen.calls else (None, None)
+    who = "an unknown number of people" if people is None else f"{people} people"
+    return Effect(kind, f"{who} {what}", rooms, people, seconds)
 
 
 def pinned(seen: InstanceSeen) -> Needs:

@@ -11,6 +11,7 @@ from hero_livekit_units.plan.group import (
     NO_EFFECT,
     WAIT_FOR_IDLE,
     Group,
+    harm,
     pinned,
     plan_start,
     prepare,
@@ -85,10 +86,8 @@ def _possible_when(group: Group, old: InstanceSeen) -> str:
 
 
 def _reconnect(seen: InstanceSeen) -> Effect:
-    rooms, people = (seen.calls.rooms, seen.calls.people) if seen.calls else (None, None)
-    who = "an unknown number of people" if people is None else f"{people} people"
-    says = f"{who} lose the sound for about {RECONNECT_S:g} s and come back by themselves"
-    return Effect(Interruption.RECONNECT, says, rooms, people, RECONNECT_S)
+    says = f"lose the sound for about {RECONNECT_S:g} s and come back by themselves"
+    return harm(Interruption.RECONNECT, seen, says, RECONNECT_S)
 
 
 def _occupancy(seen: InstanceSeen) -> str:
@@ -145,7 +144,7 @@ def _plan_empty(group: Group, spec: LaunchSpec, seen: InstanceSeen, left_for_s: 
         group.wait(spec.instance, "who was given its address may still come", _LAST_ROOM, left_s)
     else:
         needs = Needs(process=pinned(seen).process, people_at_most=0)
-        group.act(Action.STOP, spec, "its last room has ended", NO_EFFECT, needs, last=True)
+        group.act(Action.STOP, spec, "its last room has ended", NO_EFFECT, needs)
 
 
 def _plan_full(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
@@ -154,6 +153,6 @@ def _plan_full(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
     edge = new.edge_from(seen.release)
     beside = edge is None or Strategy.TWO_SLOT in edge.strategies
     if not beside and edge and Strategy.MOVE in edge.strategies and Allowed.RECONNECT in group.allowed:
-        group.act(Action.KILL, spec, f"its rooms move to {new.instance}", _reconnect(seen), pinned(seen), last=True)
+        group.act(Action.KILL, spec, f"its rooms move to {new.instance}", _reconnect(seen), pinned(seen))
     else:
         group.wait(spec.instance, _occupancy(seen), _LAST_ROOM)

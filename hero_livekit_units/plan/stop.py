@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
+
 from hero_livekit_units.model.observed import EntryState, Verdict
-from hero_livekit_units.model.plan import Action, Allowed, Effect, Interruption, Needs
-from hero_livekit_units.plan.group import Group, pinned, refuse_while_in_use
+from hero_livekit_units.model.plan import Action, Allowed, Effect, Interruption
+from hero_livekit_units.plan.group import Group, harm, pinned, refuse_while_in_use
 
 if TYPE_CHECKING:
     from hero_livekit_units.model.launch import LaunchSpec
@@ -57,10 +59,8 @@ def _plan_stop(group: Group, spec: LaunchSpec) -> bool:
             Effect(Interruption.JOINS_REFUSED, "calls go on; nobody can join", seconds=None),
         )
     elif drop:
-        people, rooms = (seen.calls.people, seen.calls.rooms) if seen.calls else (None, None)
-        who = "an unknown number of people" if people is None else f"{people} people"
-        says = f"{who} are cut off; their clients try to come back for 20 s"
-        _end(group, Action.KILL, spec, "asked for, calls or not", Effect(Interruption.DROP, says, rooms, people, None))
+        effect = harm(Interruption.DROP, seen, "are cut off; their clients try to come back for 20 s", None)
+        _end(group, Action.KILL, spec, "asked for, calls or not", effect)
     elif refuse_while_in_use(group, name, "stop was asked for", seen):
         return False
     else:
@@ -78,6 +78,5 @@ def _end(
     *,
     people_at_most: int | None = None,
 ) -> None:
-    seen = group.seen(spec)
-    needs = Needs(pinned(seen).process, absent=seen.process is None, people_at_most=people_at_most)
+    needs = attrs.evolve(pinned(group.seen(spec)), people_at_most=people_at_most)
     group.end(action, spec, because, effect, needs)

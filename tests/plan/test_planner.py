@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hero_livekit_units.model.desired import Desired
-from hero_livekit_units.model.observed import EntryState, InstanceSeen, Observed, PortSeen, ProcessSeen, Verdict
+from hero_livekit_units.model.observed import Entry, EntryState, InstanceSeen, Observed, Verdict
 from hero_livekit_units.model.plan import (
     ENDING,
     Action,
@@ -25,8 +25,29 @@ from hero_livekit_units.plan.media import JOIN_GRACE_S
 from hero_livekit_units.plan.planner import plan
 from hero_livekit_units.plan.serial import plan_text
 from hero_livekit_units.plan.slots import in_use
+from tests.plan.worlds import (
+    BACKEND_B_RUNS,
+    BEFORE,
+    BEFORE_B,
+    BLOCKED,
+    DRAIN,
+    DROP,
+    NOTHING_ALLOWED,
+    OLD_BACKEND,
+    OLD_REDIS,
+    OLDER,
+    OTHER_RELEASE,
+    RECONNECT,
+    STEERED_BLOCKED,
+    STOPPING,
+    TAKEN,
+    between_two_lives,
+    everything,
+    not_ready,
+    stranger,
+    unknown,
+)
 from tests.strategies import (
-    ANSWERING,
     BACKEND,
     BACKEND_B,
     BACKEND_BEHIND_FRONT,
@@ -41,12 +62,10 @@ from tests.strategies import (
     STEERED,
     entry,
     healthy,
-    ports,
     probes,
     process,
     seen,
     stopped,
-    with_media,
     without,
     world,
     worlds,
@@ -55,19 +74,6 @@ from tests.strategies import (
 CHANGED = "it runs with another configuration"
 NOT_READY = "pid 4242 is alive, but answers said False"
 NOT_OWNED = "pid 4242 answers; the supervisor does not know it"
-OLD_REDIS = process(REDIS, launch_digest="0" * 16)
-OLDER = process(MEDIA, launch_digest="0" * 16)
-BEFORE = process(MEDIA, launch_digest="0" * 16, release="1.13.4-r1")
-BEFORE_B = process(MEDIA_B, launch_digest="0" * 16, release="1.13.4-r1")
-OTHER_RELEASE = process(MEDIA, launch_digest="0" * 16, release="1.9.12-r1")
-OLD_BACKEND = process(BACKEND, launch_digest="0" * 16)
-TAKEN = (PortSeen(MEDIA.port("debug"), looked=True, held=True, owner_pid=666, owner_command="httpd"),)
-STOPPING = entry(MEDIA, state=EntryState.STOPPING)
-BETWEEN_LIVES = entry(MEDIA, state=EntryState.WAITING, process=None)
-BLOCKED = with_media(DESIRED, blocked="it panics")
-STEERED_BLOCKED = with_media(STEERED, blocked="it panics")
-RECONNECT, DRAIN, DROP = frozenset({Allowed.RECONNECT}), frozenset({Allowed.DRAIN}), frozenset({Allowed.DROP})
-NOTHING_ALLOWED: frozenset[Allowed] = frozenset()
 ANYTHING_ALLOWED = st.frozensets(st.sampled_from(Allowed))
 DESIRABLE = st.sampled_from(
     [DESIRED, STEERED, BLOCKED, STEERED_BLOCKED, without(STEERED, "two-slot"), without(DESIRED, "idle-swap", "swap")]
@@ -86,27 +92,6 @@ def said(found: Plan) -> list[str]:
 def notes(found: Plan) -> list[str]:
     """What is noted."""
     return [f"{note.instance}: {note.text}" for note in found.notes]
-
-
-def not_ready(**changes: Any) -> InstanceSeen:
-    """The media, alive and not ready."""
-    return seen(MEDIA, entry=entry(MEDIA), process=process(MEDIA, **changes), probes=probes(MEDIA, ok=False))
-
-
-def unknown(spec: Any, found: ProcessSeen | None = None) -> InstanceSeen:
-    """Alive and owned, but a probe could not be asked."""
-    return seen(spec, entry=entry(spec), process=found or process(spec), probes=probes(spec, ok=None))
-
-
-def everything(people: int = 0, **changes: Any) -> Observed:
-    """The media with all that may stand beside it."""
-    by_name = {
-        "redis": healthy(REDIS),
-        "front": healthy(FRONT),
-        "server": healthy(MEDIA_ON_REDIS, people=people),
-        "backend": healthy(BACKEND_BEHIND_FRONT),
-    }
-    return Observed(ANSWERING, tuple((by_name | changes).values()), 1.0)
 
 
 @pytest.mark.parametrize(
@@ -312,7 +297,7 @@ def everything(people: int = 0, **changes: Any) -> Observed:
             id="without-marks-it-is-taken-for-ours",
         ),
         pytest.param(
-            world(seen(MEDIA, entry=BETWEEN_LIVES), healthy(BACKEND)),
+            world(between_two_lives(MEDIA), healthy(BACKEND)),
             DESIRED,
             ["await-ready livekit-server@a"],
             id="supervisor-is-restarting-it",
@@ -329,7 +314,7 @@ def everything(people: int = 0, **changes: Any) -> Observed:
         pytest.param(
             world(
                 healthy(MEDIA),
-                seen(BACKEND, entry=entry(BACKEND), process=process(BACKEND), probes=probes(BACKEND, ok=False)),
+                not_ready(BACKEND),
             ),
             DESIRED,
             ["restart lk-backend"],
@@ -342,9 +327,7 @@ def everything(people: int = 0, **changes: Any) -> Observed:
             id="broken-backend-that-the-supervisor-has-lost",
         ),
         pytest.param(
-            everything(
-                people=3, front=seen(FRONT, entry=entry(FRONT), process=process(FRONT), probes=probes(FRONT, ok=False))
-            ),
+            everything(people=3, front=not_ready(FRONT)),
             FULL,
             [f"refuse livekit-front: {NOT_READY}, but a restart would cut off 3 people in 1 rooms"],
             id="broken-front-that-calls-need",
@@ -352,7 +335,7 @@ def everything(people: int = 0, **changes: Any) -> Observed:
         pytest.param(
             world(
                 unknown(MEDIA),
-                seen(BACKEND, entry=entry(BACKEND), process=process(BACKEND), probes=probes(BACKEND, ok=False)),
+                not_ready(BACKEND),
             ),
             DESIRED,
             [
@@ -363,9 +346,9 @@ def everything(people: int = 0, **changes: Any) -> Observed:
         ),
         pytest.param(
             world(
-                seen(MEDIA, ports=ports(MEDIA, 666, "nginx")),
+                stranger(MEDIA),
                 stopped(BACKEND),
-                seen(MEDIA_B, ports=ports(MEDIA_B, 666, "nginx")),
+                stranger(MEDIA_B),
             ),
             DESIRED,
             [
@@ -475,7 +458,7 @@ def test_run(observed: Observed, desired: Desired, expected: list[str]) -> None:
         pytest.param(world(healthy(MEDIA, entry=STOPPING), stopped(BACKEND)), DESIRED, DROP, [], id="no-second-signal"),
         pytest.param(world(stopped(MEDIA), stopped(BACKEND)), DESIRED, NOTHING_ALLOWED, [], id="nothing-runs"),
         pytest.param(
-            world(seen(MEDIA, entry=BETWEEN_LIVES), stopped(BACKEND)),
+            world(between_two_lives(MEDIA), stopped(BACKEND)),
             DESIRED,
             NOTHING_ALLOWED,
             ["stop livekit-server@a"],
@@ -506,7 +489,7 @@ def test_run(observed: Observed, desired: Desired, expected: list[str]) -> None:
             id="unknown-beside-the-media",
         ),
         pytest.param(
-            world(seen(MEDIA, ports=ports(MEDIA, 666, "nginx")), stopped(BACKEND)),
+            world(stranger(MEDIA), stopped(BACKEND)),
             DESIRED,
             DROP,
             [],
@@ -561,7 +544,7 @@ def test_configure() -> None:
 
 def test_a_strangers_slot_is_left_to_it() -> None:
     """Where somebody else holds the ports of one slot, ours starts in the other, and joins are sent there."""
-    found = plan(world(seen(MEDIA, ports=ports(MEDIA, 666, "nginx")), stopped(BACKEND)), DESIRED)
+    found = plan(world(stranger(MEDIA), stopped(BACKEND)), DESIRED)
     assert (found.slot, [step.instance for step in found.steps if step.action is Action.START]) == (
         "b",
         ["livekit-server@b", "lk-backend"],
@@ -577,9 +560,6 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
     found = plan(world(stopped(MEDIA), healthy(BACKEND), lost), DESIRED)
     assert said(found) == ["refuse livekit-server@a: the state of livekit-server@b is unknown"]
     assert notes(found) == ["livekit-server@b: left alone, as its state is unknown: the kernel does not tell"]
-
-
-BACKEND_B_RUNS = healthy(BACKEND_B)
 
 
 @pytest.mark.parametrize(
@@ -641,7 +621,7 @@ BACKEND_B_RUNS = healthy(BACKEND_B)
             id="an-orphan-in-the-old-slot-is-left-alone",
         ),
         pytest.param(
-            world(seen(MEDIA, entry=BETWEEN_LIVES), BACKEND_B_RUNS, healthy(MEDIA_B)),
+            world(between_two_lives(MEDIA), BACKEND_B_RUNS, healthy(MEDIA_B)),
             STEERED,
             NOTHING_ALLOWED,
             "b",
@@ -735,7 +715,7 @@ BACKEND_B_RUNS = healthy(BACKEND_B)
             world(
                 healthy(MEDIA, people=3, process=BEFORE),
                 healthy(BACKEND),
-                seen(MEDIA_B, entry=attrs.evolve(BETWEEN_LIVES, instance="livekit-server@b")),
+                between_two_lives(MEDIA_B),
             ),
             STEERED,
             NOTHING_ALLOWED,
@@ -789,8 +769,13 @@ def test_two_slot_goes_in_waves() -> None:
 
 @pytest.mark.parametrize(
     ("media_s", "backend_s", "left_s"),
-    [(4.0, 3600.0, JOIN_GRACE_S - 4.0), (3600.0, 2.5, JOIN_GRACE_S - 2.5), (10.0, 10.0, None)],
-    ids=["new-media", "joins-sent-here-a-moment-ago", "long-enough"],
+    [
+        (4.0, 3600.0, JOIN_GRACE_S - 4.0),
+        (3600.0, 2.5, JOIN_GRACE_S - 2.5),
+        (9.5, 9.5, JOIN_GRACE_S - 9.5),
+        (10.0, 10.0, None),
+    ],
+    ids=["new-media", "joins-sent-here-a-moment-ago", "the-last-moment", "long-enough"],
 )
 def test_the_grace_of_an_empty_slot(media_s: float, backend_s: float, left_s: float | None) -> None:
     """An empty slot ends when nobody can be on the way to it any more; how long that takes is said."""
@@ -901,7 +886,7 @@ NO_SLOT = "no other slot is free: livekit-server@b: "
         ),
         pytest.param(
             healthy(MEDIA, people=3, process=BEFORE),
-            seen(MEDIA_B, ports=ports(MEDIA_B, 666, "nginx")),
+            stranger(MEDIA_B),
             STEERED,
             {Way.TWO_SLOT: f"{NO_SLOT}port {MEDIA_B.port('debug').number} (debug) is held by pid 666 (nginx)"},
             id="a-stranger-holds-the-other-slot",
@@ -1154,9 +1139,14 @@ def test_before_a_start_come_files_and_registration(
 # -- what is shown
 
 
-def test_a_spare_slot_is_not_shown() -> None:
-    """A slot that is neither wanted nor used is none of a user's business."""
-    shown = in_use(world(healthy(MEDIA), healthy(BACKEND)), DESIRED)
+@pytest.mark.parametrize(
+    "left",
+    [None, entry(MEDIA_B, wanted=False, state=EntryState.STOPPED, process=None)],
+    ids=["never-used", "stopped-by-somebody"],
+)
+def test_a_spare_slot_is_not_shown(left: Entry | None) -> None:
+    """A slot that is neither wanted nor used is none of a user's business, whether it is registered or not."""
+    shown = in_use(world(healthy(MEDIA), healthy(BACKEND), seen(MEDIA_B, entry=left)), DESIRED)
     assert (shown.slot, [one.spec.instance for one in shown.instances]) == ("a", ["livekit-server@a", "lk-backend"])
 
 
@@ -1164,15 +1154,22 @@ def test_a_spare_slot_is_not_shown() -> None:
     "other",
     [
         healthy(MEDIA_B),
-        seen(MEDIA_B, entry=attrs.evolve(BETWEEN_LIVES, instance="livekit-server@b")),
-        seen(MEDIA_B, ports=ports(MEDIA_B, 666, "nginx")),
+        between_two_lives(MEDIA_B),
+        seen(MEDIA_B, entry=entry(MEDIA_B, state=EntryState.FAILED, process=None)),
+        stranger(MEDIA_B),
     ],
-    ids=["runs", "comes-back", "stranger"],
+    ids=["runs", "comes-back", "wanted-and-given-up", "stranger"],
 )
 def test_a_slot_that_is_used_is_shown(other: InstanceSeen) -> None:
     """Whatever uses a slot, the user sees it."""
     observed = world(healthy(MEDIA), healthy(BACKEND), other)
     assert in_use(observed, DESIRED).instances == observed.instances
+
+
+def test_the_slot_that_is_shown_is_the_one_that_serves() -> None:
+    """What is planned is one thing, where new rooms go now is another."""
+    observed = world(healthy(MEDIA, people=3, process=BEFORE), healthy(BACKEND))
+    assert (in_use(observed, STEERED).slot, plan(observed, STEERED).slot) == ("a", "b")
 
 
 @pytest.mark.parametrize("people", [0, 3])

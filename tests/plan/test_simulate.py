@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hero_livekit_units.model.observed import EntryState, InstanceSeen, Observed, ProcessId, Verdict
+from hero_livekit_units.model.observed import (
+    CallsSeen,
+    EntryState,
+    InstanceSeen,
+    Observed,
+    PortSeen,
+    ProbeSeen,
+    ProcessId,
+    ProcessSeen,
+    Verdict,
+)
 from hero_livekit_units.model.plan import Action, Allowed, Effect, Goal, Interruption, Plan, Step
 from hero_livekit_units.plan.planner import plan
 from hero_livekit_units.plan.simulate import TO_BE, reached, simulate, simulated
+from tests.plan.worlds import BEFORE, TAKEN, between_two_lives, not_ready
 from tests.strategies import (
     BACKEND,
     BACKEND_B,
@@ -22,9 +33,7 @@ from tests.strategies import (
     STEERED,
     entry,
     healthy,
-    probes,
     process,
-    seen,
     stopped,
     without,
     world,
@@ -34,7 +43,6 @@ from tests.strategies import (
 if TYPE_CHECKING:
     from hero_livekit_units.model.desired import Desired
 
-BEFORE = process(MEDIA, launch_digest="0" * 16, release="1.13.4-r1")
 NEXT = ProcessId(5151, 2_000_000)
 ANYTHING_ALLOWED = st.frozensets(st.sampled_from(Allowed))
 
@@ -135,7 +143,7 @@ RESTARTED = simulate(healthy(MEDIA), step(Action.RESTART), MEDIA)
 SWAPPED = simulate(healthy(MEDIA, people=3, process=BEFORE), step(Action.SWAP), MEDIA)
 STOPPED = simulate(healthy(MEDIA), step(Action.STOP), MEDIA)
 KILLED = simulate(healthy(MEDIA, people=3), step(Action.KILL), MEDIA)
-NOT_READY = seen(MEDIA, entry=entry(MEDIA), process=process(MEDIA, age_s=0.1), probes=probes(MEDIA, ok=False))
+NOT_READY = not_ready(age_s=0.1)
 
 
 @pytest.mark.parametrize(
@@ -170,26 +178,118 @@ def test_reached(found: InstanceSeen, after: InstanceSeen, unlike: ProcessId | N
     assert reached(found, after, unlike=unlike) is expected
 
 
-@pytest.mark.parametrize("action", [Action.STOP, Action.KILL])
-def test_what_ended(action: Action) -> None:
-    """It is gone, nobody is in it, and the supervisor does not bring it back."""
-    after = simulate(healthy(MEDIA, people=3), step(action), MEDIA)
-    assert (after.verdict, after.process, after.calls) == (Verdict.STOPPED, None, None)
-    assert after.entry is not None
-    assert (after.entry.wanted, after.entry.state, after.entry.process) == (False, EntryState.STOPPED, None)
-    assert after.entry.digest == MEDIA.digest
-    assert not any(port.held for port in after.ports)
+RUNS = ProcessSeen(
+    TO_BE,
+    suspended=False,
+    age_s=0.0,
+    command=MEDIA.argv[0],
+    unit="livekit-server",
+    slot="a",
+    release=MEDIA.release,
+    launch_digest=MEDIA.launch_digest,
+)
+UP: dict[str, Any] = {
+    "ports": tuple(PortSeen(port, looked=True, held=True) for port in MEDIA.ports),
+    "probes": tuple(ProbeSeen(probe, ok=True, says="", took_ms=0.0) for probe in MEDIA.probes),
+    "calls": CallsSeen(0, 0, "nobody has joined yet"),
+    "verdict": Verdict.HEALTHY,
+    "because": "it is ready",
+    "in_the_way": (),
+}
+DOWN: dict[str, Any] = {
+    "process": None,
+    "ports": tuple(PortSeen(port, looked=True, held=False) for port in MEDIA.ports),
+    "probes": (),
+    "calls": None,
+    "verdict": Verdict.STOPPED,
+    "because": "it does not run",
+}
+REGISTERED = entry(MEDIA, wanted=False, state=EntryState.STOPPED, process=None)
+FOUND_STOPPED = stopped(MEDIA, entry=REGISTERED)
+FOUND_OLD = healthy(MEDIA, people=3, process=BEFORE, in_the_way=TAKEN, entry=entry(MEDIA, launch_digest="1" * 16))
 
 
-@pytest.mark.parametrize("action", [Action.START, Action.AWAIT_READY, Action.RESTART, Action.SWAP])
-def test_what_runs(action: Action) -> None:
-    """It is up with nobody in it, owned, and no process that is there already."""
-    after = simulate(healthy(MEDIA, people=3, process=BEFORE), step(action), MEDIA)
-    assert after.owned
-    assert after.process is not None
-    assert (after.process.id, after.process.release) == (TO_BE, MEDIA.release)
-    assert after.calls is not None
-    assert (after.verdict, after.calls.people) == (Verdict.HEALTHY, 0)
+@pytest.mark.parametrize(
+    ("found", "action", "expected"),
+    [
+        pytest.param(
+            FOUND_STOPPED,
+            Action.WRITE_FILES,
+            {"files_differ": {**FOUND_STOPPED.files_differ, MEDIA.digest: ()}},
+            id="files",
+        ),
+        pytest.param(
+            stopped(MEDIA),
+            Action.REGISTER,
+            {"entry": REGISTERED},
+            id="registered-the-first-time",
+        ),
+        pytest.param(
+            healthy(MEDIA, entry=entry(MEDIA, digest="f" * 16, launch_digest="1" * 16)),
+            Action.REGISTER,
+            {"entry": entry(MEDIA)},
+            id="registered-anew",
+        ),
+        pytest.param(
+            FOUND_STOPPED,
+            Action.START,
+            UP | {"entry": entry(MEDIA, process=TO_BE), "process": RUNS},
+            id="started",
+        ),
+        pytest.param(
+            stopped(MEDIA),
+            Action.START,
+            UP | {"entry": entry(MEDIA, process=TO_BE, digest="", launch_digest=""), "process": RUNS},
+            id="started-though-nobody-knew-it",
+        ),
+        *(
+            pytest.param(
+                FOUND_OLD,
+                action,
+                UP
+                | {
+                    "entry": entry(MEDIA, process=TO_BE, launch_digest="1" * 16),
+                    "process": attrs.evolve(RUNS, launch_digest="1" * 16),
+                },
+                id=f"{action}-by-what-is-registered",
+            )
+            for action in (Action.RESTART, Action.SWAP)
+        ),
+        pytest.param(
+            FOUND_OLD,
+            Action.AWAIT_READY,
+            UP
+            | {
+                "entry": entry(MEDIA, process=TO_BE, launch_digest="1" * 16),
+                "process": attrs.evolve(RUNS, launch_digest=""),
+            },
+            id="whatever-launch-came-up",
+        ),
+        *(
+            pytest.param(
+                FOUND_OLD,
+                action,
+                DOWN | {"entry": attrs.evolve(REGISTERED, launch_digest="1" * 16)},
+                id=f"{action}-ends-it",
+            )
+            for action in (Action.STOP, Action.KILL)
+        ),
+        pytest.param(
+            between_two_lives(MEDIA),
+            Action.STOP,
+            DOWN | {"entry": REGISTERED},
+            id="stop-between-two-lives",
+        ),
+    ],
+)
+def test_what_is_there_afterwards(found: InstanceSeen, action: Action, expected: dict[str, Any]) -> None:
+    """Each step changes this of an instance and nothing else; what was not known of it before is as at its start."""
+    assert simulate(found, step(action), MEDIA) == attrs.evolve(found, **expected)
+
+
+def test_what_carries_no_calls_has_none_afterwards() -> None:
+    """There is nothing to count in lk-backend."""
+    assert simulate(stopped(BACKEND), step(Action.START), BACKEND).calls is None
 
 
 def test_files_and_registration() -> None:

@@ -1,0 +1,903 @@
+"""Golden plans: worlds with the whole plan that follows, in one file each of `tests/cases/plans`.
+
+A file says what was asked and seen, what is done in which order, the plan in sentences, and its JSON, byte for byte.
+Digests stand there by name, as their figures follow from the definitions. `python -m tests.plan.goldens` makes the
+files anew; read what it changed, as a file is right only when a person who knows the world would do the same.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from attrs import frozen
+
+from hero_livekit_units.model.desired import Desired
+from hero_livekit_units.model.observed import CallsSeen, EntryState, Foreign, Observed, Verdict
+from hero_livekit_units.model.plan import Allowed, Goal, Plan
+from hero_livekit_units.model.unit import Strategy
+from hero_livekit_units.plan.explain import explain
+from hero_livekit_units.plan.planner import plan
+from hero_livekit_units.plan.serial import plan_text
+from tests.plan.worlds import (
+    BACKEND_B_RUNS,
+    BEFORE,
+    BEFORE_B,
+    BLOCKED,
+    DRAIN,
+    DROP,
+    NOTHING_ALLOWED,
+    OLD_BACKEND,
+    OLD_REDIS,
+    OLDER,
+    OTHER_RELEASE,
+    RECONNECT,
+    STEERED_BLOCKED,
+    STOPPING,
+    TAKEN,
+    between_two_lives,
+    everything,
+    lost,
+    not_ready,
+    stranger,
+    unknown,
+    with_backend,
+)
+from tests.strategies import (
+    ANSWERING,
+    BACKEND,
+    BACKEND_B,
+    BACKEND_BEHIND_FRONT,
+    DESIRED,
+    FRONT,
+    FULL,
+    MEDIA,
+    MEDIA_B,
+    MEDIA_ON_REDIS,
+    OLD_MEDIA,
+    REDIS,
+    SILENT,
+    STEERED,
+    entry,
+    healthy,
+    process,
+    seen,
+    stopped,
+    without,
+    world,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hero_livekit_units.model.launch import LaunchSpec
+    from hero_livekit_units.model.observed import InstanceSeen
+    from hero_livekit_units.model.plan import InstanceState, Wave
+
+FOLDER = Path(__file__).parents[1] / "cases" / "plans"
+
+
+@frozen
+class Case:
+    """A world, what is wanted of it, and in a sentence what the plan should come to."""
+
+    summary: str
+    observed: Observed
+    desired: Desired = DESIRED
+    goal: Goal = Goal.RUN
+    allowed: frozenset[Allowed] = NOTHING_ALLOWED
+
+    def plan(self) -> Plan:
+        """What the planner makes of it."""
+        return plan(self.observed, self.desired, self.goal, allowed=self.allowed)
+
+    def text(self) -> str:
+        """The golden file."""
+        found = self.plan()
+        asked = f"{self.goal}, with {', '.join(sorted(self.allowed)) or 'nothing'} allowed"
+        heads = [f"asked: {asked}", *(f"seen:  {_state(state)}" for state in found.world)]
+        heads += [f"wave:  {_wave(wave)}" for wave in found.waves]
+        parts = [self.summary, "\n".join(heads), "\n".join(explain(found)), plan_text(found)]
+        return self._named("\n\n".join(parts)) + "\n"
+
+    def _named(self, text: str) -> str:
+        for slot, specs in reversed(tuple(self.desired.by_slot.items())):
+            for spec in specs:
+                text = text.replace(spec.digest, _name(spec, slot)).replace(spec.launch_digest, "<launch>")
+        return text
+
+
+def _name(spec: LaunchSpec, slot: str) -> str:
+    """A name for the digest of what runs when new rooms go to a slot; most of it is the same for all slots."""
+    return f"<{spec.instance} for {slot}>"
+
+
+def _state(state: InstanceState) -> str:
+    release = f", {state.release}" if state.release else ""
+    people = f", people: {state.people}" if state.people is not None else ""
+    return f"{state.instance} {state.verdict}{release}{people}: {state.because}"
+
+
+def _wave(wave: Wave) -> str:
+    return ", ".join(f"{step.action} {step.instance}" for step in wave.steps)
+
+
+# -- parts of worlds that only stand here
+
+
+def _old_server(found: InstanceSeen, calls: CallsSeen | None) -> InstanceSeen:
+    """A stranger that is described, with the calls that were counted on it."""
+    return attrs.evolve(found, foreign=attrs.evolve(OLD_MEDIA, calls=calls))
+
+
+def _on(spec: LaunchSpec, **changes: Any) -> InstanceSeen:
+    """The media of before on a slot: another release, that the supervisor owns."""
+    return healthy(spec, process=BEFORE if spec is MEDIA else BEFORE_B, **changes)
+
+
+def _blind(spec: LaunchSpec) -> InstanceSeen:
+    """Nobody could look whether it runs."""
+    return stopped(spec, verdict=Verdict.UNKNOWN, because="the kernel does not tell who holds its ports")
+
+
+GONE = "/srv/media/bin/livekit-server"
+THIRD = attrs.evolve(MEDIA, slot="c", digest="c" * 16)
+THREE_SLOTS = Desired({**STEERED.by_slot, "c": (THIRD, BACKEND)}, STEERED.steering)
+NO_TWO_SLOT = without(STEERED, "two-slot")
+ENDED = entry(MEDIA, wanted=False, state=EntryState.STOPPED, process=None)
+CROWD = CallsSeen(2, 7, "debug-rooms")
+EMPTY = CallsSeen(0, 0, "debug-rooms")
+UNCOUNTED = CallsSeen(None, None, "debug-rooms: no answer; prometheus: no answer")
+OLD_BACKEND_RELEASE = attrs.evolve(OLD_BACKEND, release="0.0.9-r1")
+UNSEEN_STRANGER = Foreign(None, "sshd", "root", 0, 0, (), "its owner ends it", None)
+YOUNG_B = process(MEDIA_B, age_s=4.0)
+
+
+def _backend(**changes: Any) -> InstanceSeen:
+    return healthy(BACKEND, process=OLD_BACKEND, **changes)
+
+
+# -- the cases
+
+RUN = {
+    "nothing-to-do": Case(
+        "Everything runs as it should, with people in calls: nothing happens.",
+        world(healthy(MEDIA, calls=CROWD), healthy(BACKEND)),
+    ),
+    "nothing-to-do-without-marks": Case(
+        "A process without marks that the supervisor owns is taken for what was launched: nothing happens.",
+        world(healthy(MEDIA, process=process(MEDIA, launch_digest="")), healthy(BACKEND)),
+    ),
+    "first-time": Case(
+        "Nothing is there yet: files and registrations first, then the server, then what needs it.",
+        world(stopped(MEDIA), stopped(BACKEND)),
+    ),
+    "first-time-with-everything": Case(
+        "Redis and the front start before the server that needs them, lk-backend comes last.",
+        everything(
+            redis=stopped(REDIS),
+            front=stopped(FRONT),
+            server=stopped(MEDIA_ON_REDIS),
+            backend=stopped(BACKEND_BEHIND_FRONT),
+        ),
+        FULL,
+    ),
+    "registered-and-stopped": Case(
+        "It was stopped by somebody: its files and its registration are right, so it is only started.",
+        world(seen(MEDIA, entry=ENDED), healthy(BACKEND)),
+    ),
+    "supervisor-away": Case(
+        "The supervisor does not answer: nothing is done, and how to get it back is said.",
+        world(healthy(MEDIA, calls=CROWD), healthy(BACKEND), supervisor=SILENT),
+    ),
+    "file-edited-by-hand": Case(
+        "A file differs: it is written anew, and nothing restarts.",
+        world(healthy(MEDIA, files_differ={MEDIA.digest: ("/x/livekit.yaml", "/x/keys.yaml")}), healthy(BACKEND)),
+    ),
+    "files-not-compared": Case(
+        "Nobody could compare the files: they are written, which is harmless.",
+        world(healthy(MEDIA, files_differ={MEDIA.digest: None}), healthy(BACKEND)),
+    ),
+    "registration-differs": Case(
+        "The supervisor holds another registration of a server that is right: it is replaced, and nothing restarts.",
+        world(healthy(MEDIA, entry=entry(MEDIA, digest="f" * 16)), healthy(BACKEND)),
+    ),
+    "orphan-serves": Case(
+        "The server serves, but the supervisor has lost it: to start it again would be a second copy.",
+        world(lost(MEDIA), healthy(BACKEND)),
+    ),
+    "coming-up": Case(
+        "The server was started a moment ago: it is waited for.",
+        world(not_ready(age_s=0.1), healthy(BACKEND)),
+    ),
+    "coming-up-by-somebody-else": Case(
+        "A server that the supervisor does not own comes up: it is left alone, and waited for.",
+        world(attrs.evolve(not_ready(age_s=0.1), entry=None), healthy(BACKEND)),
+    ),
+    "between-two-lives": Case(
+        "The server has crashed and the supervisor starts it again: that is waited for.",
+        world(between_two_lives(MEDIA), healthy(BACKEND)),
+    ),
+    "given-up": Case(
+        "The supervisor has given the server up: it is started once more.",
+        world(
+            seen(MEDIA, entry=entry(MEDIA, state=EntryState.FAILED, process=None, last_error="exit status 1")),
+            healthy(BACKEND),
+        ),
+    ),
+    "server-not-ready": Case(
+        "The server is not ready but may carry calls: nobody restarts it.",
+        world(not_ready(), healthy(BACKEND)),
+    ),
+    "server-unknown": Case(
+        "The server cannot be looked at: nothing is done to it, and it is said.",
+        world(unknown(MEDIA), healthy(BACKEND)),
+    ),
+    "server-program-missing": Case(
+        "The program of the server is not there: it is not started, and what provides it is said.",
+        world(
+            stopped(MEDIA, program_missing=GONE),
+            healthy(BACKEND),
+            stopped(MEDIA_B, program_missing=GONE),
+        ),
+    ),
+    "release-blocked": Case(
+        "The wanted release is blocked: it is not started, and lk-backend is.",
+        world(stopped(MEDIA), stopped(BACKEND)),
+        BLOCKED,
+    ),
+    "release-blocked-and-runs": Case(
+        "The release that runs was blocked later: it is left to its calls, and that is noted.",
+        world(healthy(MEDIA, calls=CROWD), healthy(BACKEND)),
+        BLOCKED,
+    ),
+}
+BESIDE = {
+    "backend-changed": Case(
+        "lk-backend restarts with its new configuration while calls go on.",
+        world(healthy(MEDIA, calls=CROWD), _backend(entry=entry(BACKEND, digest="f" * 16))),
+    ),
+    "backend-release-undeclared": Case(
+        "lk-backend runs a release that the wanted one is not declared to replace: refused.",
+        world(healthy(MEDIA), healthy(BACKEND, process=OLD_BACKEND_RELEASE)),
+    ),
+    "backend-release-by-no-restart": Case(
+        "The wanted lk-backend is declared to replace the one that runs, but not by a restart: refused.",
+        world(healthy(MEDIA), healthy(BACKEND, process=OLD_BACKEND_RELEASE)),
+        with_backend(replaces=(attrs.evolve(MEDIA.replaces[0], start="0.0.9-r1"),)),
+    ),
+    "backend-release-declared": Case(
+        "The wanted lk-backend may replace the one that runs by a restart: done.",
+        world(healthy(MEDIA), healthy(BACKEND, process=OLD_BACKEND_RELEASE)),
+        with_backend(replaces=(attrs.evolve(MEDIA.replaces[0], start="0.0.9-r1", strategies=(Strategy.RESTART,)),)),
+    ),
+    "backend-blocked": Case(
+        "The wanted lk-backend is blocked: the one that runs stays.",
+        world(healthy(MEDIA), _backend()),
+        with_backend(blocked="it leaks"),
+    ),
+    "backend-program-missing": Case(
+        "The program of the wanted lk-backend is not there: the one that runs stays.",
+        world(healthy(MEDIA), _backend(program_missing="/usr/bin/python3")),
+    ),
+    "backend-lost": Case(
+        "lk-backend should change, but the supervisor does not own it: refused.",
+        world(healthy(MEDIA), lost(BACKEND, OLD_BACKEND)),
+    ),
+    "backend-port-taken": Case(
+        "A port of the changed lk-backend is held by a stranger: the old one stays.",
+        world(healthy(MEDIA), _backend(in_the_way=TAKEN)),
+    ),
+    "backend-and-a-blind-slot": Case(
+        "A slot cannot be looked at and may have calls: lk-backend is not restarted.",
+        world(healthy(MEDIA), _backend(), _blind(MEDIA_B)),
+    ),
+    "backend-broken": Case(
+        "lk-backend does not answer its probe: it is restarted.",
+        world(healthy(MEDIA, calls=CROWD), not_ready(BACKEND)),
+    ),
+    "backend-broken-and-lost": Case(
+        "A broken lk-backend that the supervisor does not own is left to its end.",
+        world(healthy(MEDIA), attrs.evolve(not_ready(BACKEND), entry=None)),
+    ),
+    "backend-broken-and-a-blind-slot": Case(
+        "A slot cannot be looked at: even a broken lk-backend is not restarted.",
+        world(healthy(MEDIA), not_ready(BACKEND), _blind(MEDIA_B)),
+    ),
+    "backend-unknown": Case(
+        "lk-backend cannot be looked at: nothing is done to it.",
+        world(healthy(MEDIA), unknown(BACKEND)),
+    ),
+    "backend-port-of-a-stranger": Case(
+        "A stranger holds the port of lk-backend: the server is not started alone.",
+        world(stopped(MEDIA), stranger(BACKEND)),
+    ),
+    "redis-changed-while-idle": Case(
+        "Nobody is in a call: Redis restarts with its new configuration.",
+        everything(redis=healthy(REDIS, process=OLD_REDIS)),
+        FULL,
+    ),
+    "redis-changed-while-in-use": Case(
+        "Calls need Redis: it stays as it is until everybody has left.",
+        everything(redis=healthy(REDIS, process=OLD_REDIS), server=healthy(MEDIA_ON_REDIS, calls=CROWD)),
+        FULL,
+    ),
+    "redis-changed-and-nobody-counts": Case(
+        "Whether calls need Redis is unknown: it stays as it is.",
+        everything(redis=healthy(REDIS, process=OLD_REDIS), server=healthy(MEDIA_ON_REDIS, calls=UNCOUNTED)),
+        FULL,
+    ),
+    "redis-changed-and-nobody-looked": Case(
+        "Calls were not looked at: Redis stays as it is.",
+        everything(redis=healthy(REDIS, process=OLD_REDIS), server=healthy(MEDIA_ON_REDIS, calls=None)),
+        FULL,
+    ),
+    "redis-changed-under-the-backend": Case(
+        "lk-backend needs Redis as well but carries no calls: it keeps nobody from restarting Redis.",
+        everything(
+            redis=healthy(REDIS, process=OLD_REDIS),
+            backend=healthy(attrs.evolve(BACKEND_BEHIND_FRONT, after=("livekit-redis",))),
+        ),
+        FULL,
+    ),
+    "redis-changed-under-the-front": Case(
+        "The front needs Redis as well but carries no calls; the server behind it does, so that Redis stays.",
+        everything(
+            redis=healthy(REDIS, process=OLD_REDIS),
+            front=healthy(attrs.evolve(FRONT, after=("livekit-redis",))),
+            server=healthy(MEDIA_ON_REDIS, calls=CROWD),
+        ),
+        FULL,
+    ),
+    "front-broken-while-in-use": Case(
+        "The front is broken, but people are in calls behind it: it is not restarted.",
+        everything(front=not_ready(FRONT), server=healthy(MEDIA_ON_REDIS, calls=CROWD)),
+        FULL,
+    ),
+    "front-broken-while-idle": Case(
+        "The front is broken and nobody is in a call: it is restarted.",
+        everything(front=not_ready(FRONT)),
+        FULL,
+    ),
+}
+STRANGERS = {
+    "stranger-in-one-slot": Case(
+        "A stranger holds the ports of slot a: ours start in slot b, and the stranger is not touched.",
+        world(stranger(MEDIA), stopped(BACKEND)),
+    ),
+    "stranger-with-calls-in-one-slot": Case(
+        "The stranger in slot a has calls: ours start in slot b, and its last room is waited for.",
+        world(_old_server(stranger(MEDIA), CROWD), stopped(BACKEND)),
+    ),
+    "stranger-without-calls-in-one-slot": Case(
+        "The stranger in slot a has no calls: it is only noted, with what would end it.",
+        world(_old_server(stranger(MEDIA), EMPTY), healthy(BACKEND_B), healthy(MEDIA_B)),
+    ),
+    "stranger-that-cannot-be-counted": Case(
+        "Whether the stranger in slot a has calls is unknown: it is only noted.",
+        world(_old_server(stranger(MEDIA), UNCOUNTED), healthy(BACKEND_B), healthy(MEDIA_B)),
+    ),
+    "stranger-of-another-kind": Case(
+        "What holds a port of slot a carries no calls at all: it is only noted.",
+        world(attrs.evolve(stranger(MEDIA), foreign=UNSEEN_STRANGER), healthy(BACKEND_B), healthy(MEDIA_B)),
+    ),
+    "strangers-in-both-slots": Case(
+        "Strangers hold both slots: nothing is started, half a group serves nobody.",
+        world(stranger(MEDIA), stopped(BACKEND), stranger(MEDIA_B)),
+    ),
+}
+REPLACE = {
+    "configuration-changed-while-idle": Case(
+        "The configuration has changed and nobody is in a call: restart in place.",
+        world(healthy(MEDIA, process=OLDER, entry=entry(MEDIA, digest="f" * 16)), healthy(BACKEND)),
+    ),
+    "configuration-changed-while-in-use": Case(
+        "The configuration has changed, people are in calls and nothing was accepted: it stays as it is.",
+        world(healthy(MEDIA, process=OLDER, calls=CROWD), healthy(BACKEND)),
+    ),
+    "configuration-changed-and-nobody-counts": Case(
+        "The configuration has changed and who is in a call is unknown: it stays as it is, whatever was accepted.",
+        world(healthy(MEDIA, process=OLDER, calls=UNCOUNTED), healthy(BACKEND)),
+        allowed=RECONNECT | DRAIN,
+    ),
+    "configuration-changed-of-an-orphan": Case(
+        "The configuration has changed, but the supervisor has lost the server: it stays as it is.",
+        world(lost(MEDIA, OLDER), healthy(BACKEND)),
+    ),
+    "release-idle-swap": Case(
+        "The release before runs and nobody is in a call: restart in place with the wanted one.",
+        world(_on(MEDIA), healthy(BACKEND)),
+    ),
+    "release-after-a-crash": Case(
+        "The release before has started anew 2.5 s ago: nobody is in a call yet, and that means nothing for 3.5 s.",
+        world(healthy(MEDIA, process=attrs.evolve(BEFORE, age_s=2.5)), healthy(BACKEND)),
+    ),
+    "stop-after-a-crash": Case(
+        "A stop is asked for 2.5 s after the server has started anew: who was in a call may be on the way back.",
+        world(healthy(MEDIA, process=process(MEDIA, age_s=2.5)), healthy(BACKEND)),
+        goal=Goal.STOP,
+    ),
+    "release-swap": Case(
+        "People are in calls and accept to reconnect: the server is killed and started at once on the same ports.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND)),
+        allowed=RECONNECT,
+    ),
+    "release-drain": Case(
+        "People are in calls, and a drain was accepted: nobody joins any more, and the last call is waited for.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND)),
+        allowed=DRAIN,
+    ),
+    "release-draining-already": Case(
+        "The server is ending with its last call already: it gets no second signal.",
+        world(_on(MEDIA, calls=CROWD, entry=STOPPING), healthy(BACKEND)),
+        allowed=DRAIN,
+    ),
+    "release-draining-and-nobody-counts": Case(
+        "The server is ending already, and who is still on it is unknown.",
+        world(_on(MEDIA, calls=UNCOUNTED, entry=STOPPING), healthy(BACKEND)),
+    ),
+    "release-no-way-is-open": Case(
+        "People are in calls and nothing was accepted: refused, with each way and why it is not open.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND)),
+        allowed=DROP,
+    ),
+    "release-undeclared": Case(
+        "The wanted release is not declared to replace the one that runs: refused, with where a way is shown.",
+        world(healthy(MEDIA, process=OTHER_RELEASE), healthy(BACKEND)),
+        allowed=RECONNECT | DRAIN,
+    ),
+    "release-by-no-strategy": Case(
+        "The wanted release is declared, but by no way that would do: refused.",
+        world(_on(MEDIA), healthy(BACKEND)),
+        without(STEERED, "two-slot", "idle-swap", "move", "swap", "drain"),
+        allowed=RECONNECT | DRAIN,
+    ),
+    "release-blocked-takes-no-place": Case(
+        "The wanted release is blocked: the one that runs stays.",
+        world(_on(MEDIA), healthy(BACKEND)),
+        BLOCKED,
+    ),
+    "release-program-missing": Case(
+        "The program of the wanted release is not there: the one that runs stays.",
+        world(_on(MEDIA, program_missing=GONE), healthy(BACKEND)),
+    ),
+    "release-port-taken": Case(
+        "A port of the wanted release is held by a stranger: the one that runs stays, whatever was accepted.",
+        world(_on(MEDIA, calls=CROWD, in_the_way=TAKEN), healthy(BACKEND)),
+        allowed=RECONNECT | DRAIN,
+    ),
+    "release-unknown": Case(
+        "The server that should be replaced cannot be looked at: it stays, whatever was accepted.",
+        world(unknown(MEDIA, BEFORE), healthy(BACKEND)),
+        allowed=RECONNECT | DRAIN,
+    ),
+    "release-and-a-blind-slot": Case(
+        "The other slot cannot be looked at and may have calls: the old server stays, whatever was accepted.",
+        world(_on(MEDIA), healthy(BACKEND), _blind(MEDIA_B)),
+        allowed=RECONNECT | DRAIN,
+    ),
+    "release-not-ready-and-in-use": Case(
+        "The old server is not ready and may have calls: how many is unknown, so it stays.",
+        world(attrs.evolve(not_ready(), process=BEFORE), healthy(BACKEND)),
+        allowed=RECONNECT,
+    ),
+}
+TWO_SLOTS = {
+    "two-slot-begins": Case(
+        "The new release starts in the free slot, then joins are sent there; the old slot keeps its people.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND)),
+        STEERED,
+    ),
+    "two-slot-program-missing": Case(
+        "The program of the new release is not there: no slot is free for it, and the old one stays.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND), stopped(MEDIA_B, program_missing=GONE)),
+        STEERED,
+    ),
+    "two-slot-blocked": Case(
+        "The new release is blocked: joins stay where they go.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND)),
+        STEERED_BLOCKED,
+    ),
+    "two-slot-coming-up": Case(
+        "The new release is coming up in slot b: it is waited for before the joins go there.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND), not_ready(MEDIA_B, age_s=0.1)),
+        STEERED,
+    ),
+    "two-slot-crashed": Case(
+        "The new release has crashed in slot b and comes back by itself: joins stay with the old one.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND), between_two_lives(MEDIA_B)),
+        STEERED,
+    ),
+    "two-slot-not-ready": Case(
+        "The new release is not ready in slot b: joins stay with the old one.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND), not_ready(MEDIA_B)),
+        STEERED,
+    ),
+    "two-slot-ready": Case(
+        "The new release is ready in slot b: lk-backend restarts and sends the joins there.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND), healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "two-slot-ready-and-the-backend-lost": Case(
+        "The new release is ready, but the supervisor has lost lk-backend, which still sends joins to slot a.",
+        world(_on(MEDIA, calls=EMPTY), lost(BACKEND), healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "two-slot-people-stay": Case(
+        "Joins go to slot b: the old slot keeps its people and ends with its last room.",
+        world(_on(MEDIA, calls=CROWD), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "two-slot-people-stay-even-if-a-reconnect-is-accepted": Case(
+        "Rooms can run beside the new release, so that nobody is moved although it was accepted.",
+        world(_on(MEDIA, calls=CROWD), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        STEERED,
+        allowed=RECONNECT,
+    ),
+    "two-slot-nobody-counts": Case(
+        "Who is on the old slot is unknown: it stays.",
+        world(_on(MEDIA, calls=UNCOUNTED), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        STEERED,
+        allowed=RECONNECT,
+    ),
+    "two-slot-nobody-looked": Case(
+        "The calls of the old slot were not looked at: it stays.",
+        world(_on(MEDIA, calls=None), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "two-slot-grace": Case(
+        "The old slot is empty, but joins were sent to it until 4 s ago: it stays for 6 s more.",
+        world(_on(MEDIA), BACKEND_B_RUNS, healthy(MEDIA_B, process=YOUNG_B)),
+        STEERED,
+    ),
+    "two-slot-ends": Case(
+        "The old slot is empty and nobody is on the way to it: it ends, after everything else.",
+        world(_on(MEDIA), healthy(BACKEND_B, entry=entry(BACKEND_B, digest="f" * 16)), healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "two-slot-ending": Case(
+        "The old slot is ending already: it gets no second signal.",
+        world(_on(MEDIA, calls=CROWD, entry=STOPPING), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "two-slot-orphan": Case(
+        "The supervisor has lost the old slot: it is left alone.",
+        world(lost(MEDIA, BEFORE), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "two-slot-does-not-come-back": Case(
+        "The old slot crashed and would come back, but joins go elsewhere: it is no longer wanted.",
+        world(between_two_lives(MEDIA), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "two-slot-comes-back-while-blind": Case(
+        "Slot b cannot be looked at: slot a, which crashed, may come back.",
+        world(between_two_lives(MEDIA), BACKEND_B_RUNS, unknown(MEDIA_B)),
+        STEERED,
+    ),
+    "two-slot-moves": Case(
+        "Rooms may not run beside the new release, and a reconnect was accepted: they move to slot b.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND_B, entry=entry(BACKEND_B, digest="f" * 16)), healthy(MEDIA_B)),
+        NO_TWO_SLOT,
+        allowed=RECONNECT,
+    ),
+    "two-slot-does-not-move": Case(
+        "Rooms may not run beside the new release, and nobody accepted a reconnect: they stay.",
+        world(_on(MEDIA, calls=CROWD), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        NO_TWO_SLOT,
+        allowed=DRAIN,
+    ),
+    "two-slot-may-not-move": Case(
+        "The new release may neither run beside the old one nor move its rooms: they stay.",
+        world(_on(MEDIA, calls=CROWD), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        without(STEERED, "two-slot", "move"),
+        allowed=RECONNECT,
+    ),
+    "move-begins": Case(
+        "Two slots with rooms are not allowed, but a move is: the new release starts first.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND)),
+        NO_TWO_SLOT,
+        allowed=RECONNECT,
+    ),
+    "both-right-people-in-both": Case(
+        "Both slots are right, as after an upgrade that was taken back: joins stay with b, a keeps its people.",
+        world(healthy(MEDIA, calls=CROWD), BACKEND_B_RUNS, healthy(MEDIA_B, calls=CROWD)),
+        STEERED,
+    ),
+    "both-right-one-empty": Case(
+        "Both slots are right and joins go to a: the empty b ends.",
+        world(healthy(MEDIA, calls=CROWD), healthy(BACKEND), healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "both-right-one-not-ready": Case(
+        "Both slots are right, but a, where joins go, is not ready: they are sent to b, and a is kept.",
+        world(not_ready(), healthy(BACKEND), healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "both-old-one-not-ready": Case(
+        "Both slots run the old release, and a, where joins go, is not ready: b is the one to be replaced.",
+        world(attrs.evolve(not_ready(), process=BEFORE), healthy(BACKEND), _on(MEDIA_B, calls=CROWD)),
+        STEERED,
+    ),
+    "both-right-backend-stopped": Case(
+        "Both slots are right and nothing sends joins yet: lk-backend starts, b is kept until it does.",
+        world(healthy(MEDIA), stopped(BACKEND_B), healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "both-old": Case(
+        "Both slots run the old release: the empty one makes room, then the new one can start there.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND), _on(MEDIA_B)),
+        STEERED,
+    ),
+    "both-old-joins-go-to-b": Case(
+        "Both slots run the old release and joins go to b: a ends when it is empty.",
+        world(_on(MEDIA), BACKEND_B_RUNS, _on(MEDIA_B, calls=CROWD)),
+        STEERED,
+    ),
+    "both-old-and-in-use": Case(
+        "Both slots run the old release with people: nothing can be done without harm.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND), _on(MEDIA_B, calls=CROWD)),
+        STEERED,
+    ),
+    "blind-slot-holds-back-the-start": Case(
+        "Slot b cannot be looked at and may serve already: slot a is not started.",
+        world(stopped(MEDIA), healthy(BACKEND), _blind(MEDIA_B)),
+    ),
+    "blind-slot-and-nothing-else": Case(
+        "Slot a cannot be looked at and may serve already, and nothing else runs: slot b is not started.",
+        world(_blind(MEDIA), stopped(BACKEND)),
+    ),
+    "blind-slots": Case(
+        "No slot can be looked at: no server is started.",
+        world(_blind(MEDIA), healthy(BACKEND), _blind(MEDIA_B)),
+    ),
+    "one-slot-only": Case(
+        "There is only one slot: two-slot and move are out of the question.",
+        Observed(ANSWERING, (_on(MEDIA, calls=CROWD), healthy(BACKEND)), 1.0),
+        Desired({"a": STEERED.by_slot["a"]}, STEERED.steering),
+    ),
+    "three-slots-begin": Case(
+        "Of three slots the first that is free is taken.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND), stopped(MEDIA_B), stopped(THIRD)),
+        THREE_SLOTS,
+    ),
+    "three-slots-one-blind": Case(
+        "The third slot cannot be looked at and may have calls: the new release is not started in the free one.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND), stopped(MEDIA_B), _blind(THIRD)),
+        THREE_SLOTS,
+    ),
+    "three-slots-one-blind-one-empty": Case(
+        "The third slot cannot be looked at: not even the empty old one ends.",
+        world(_on(MEDIA), BACKEND_B_RUNS, healthy(MEDIA_B), _blind(THIRD)),
+        THREE_SLOTS,
+    ),
+    "three-slots": Case(
+        "Of three slots none is free, and it is said of each why.",
+        world(
+            _on(MEDIA, calls=CROWD),
+            healthy(BACKEND),
+            stranger(MEDIA_B),
+            stopped(THIRD, program_missing=GONE),
+        ),
+        THREE_SLOTS,
+    ),
+}
+STOP = {
+    "stop-idle": Case(
+        "Nobody is in a call: everything ends, one after the other, what calls need last.",
+        everything(),
+        FULL,
+        Goal.STOP,
+    ),
+    "stop-in-use": Case(
+        "People are in calls: only lk-backend ends, and what the calls need stays with them.",
+        everything(server=healthy(MEDIA_ON_REDIS, calls=CROWD)),
+        FULL,
+        Goal.STOP,
+    ),
+    "stop-in-use-and-dropped": Case(
+        "People are in calls and dropping them was accepted: the server is killed, the rest is stopped.",
+        everything(server=healthy(MEDIA_ON_REDIS, calls=CROWD)),
+        FULL,
+        Goal.STOP,
+        DROP,
+    ),
+    "stop-and-nobody-counts": Case(
+        "Who is in a call is unknown: the server stays.",
+        world(healthy(MEDIA, calls=UNCOUNTED), healthy(BACKEND)),
+        goal=Goal.STOP,
+    ),
+    "stop-and-nobody-counts-and-dropped": Case(
+        "Who is in a call is unknown and dropping them was accepted: the server is killed.",
+        world(healthy(MEDIA, calls=UNCOUNTED), stopped(BACKEND)),
+        goal=Goal.STOP,
+        allowed=DROP,
+    ),
+    "stop-and-nobody-looked": Case(
+        "Calls were not looked at: the server stays.",
+        world(healthy(MEDIA, calls=None), stopped(BACKEND)),
+        goal=Goal.STOP,
+    ),
+    "stop-and-nobody-looked-and-dropped": Case(
+        "Calls were not looked at and dropping them was accepted: the server is killed.",
+        world(healthy(MEDIA, calls=None), stopped(BACKEND)),
+        goal=Goal.STOP,
+        allowed=DROP,
+    ),
+    "stop-both-slots": Case(
+        "Both slots run, b with people: a ends, b stays.",
+        world(healthy(MEDIA), healthy(BACKEND), healthy(MEDIA_B, calls=CROWD)),
+        goal=Goal.STOP,
+    ),
+    "stop-both-slots-in-use": Case(
+        "People are in both slots: both stay.",
+        Observed(
+            everything().supervisor,
+            (
+                *everything(server=healthy(MEDIA_ON_REDIS, calls=CROWD)).instances,
+                healthy(MEDIA_B, calls=CROWD),
+            ),
+            1.0,
+        ),
+        Desired(
+            {"a": FULL.by_slot["a"], "b": (REDIS, FRONT, MEDIA_B, BACKEND_BEHIND_FRONT)},
+            FULL.steering,
+        ),
+        Goal.STOP,
+    ),
+    "stop-ending-already": Case(
+        "The server is ending already: it gets no second signal, and what it needs stays until it has ended.",
+        everything(
+            server=healthy(MEDIA_ON_REDIS, calls=CROWD, entry=entry(MEDIA_ON_REDIS, state=EntryState.STOPPING)),
+        ),
+        FULL,
+        Goal.STOP,
+    ),
+    "stop-ending-already-and-dropped": Case(
+        "The server is ending already and dropping was accepted: the rest ends as well.",
+        everything(
+            server=healthy(MEDIA_ON_REDIS, calls=CROWD, entry=entry(MEDIA_ON_REDIS, state=EntryState.STOPPING)),
+        ),
+        FULL,
+        Goal.STOP,
+        DROP,
+    ),
+    "stop-nothing-runs": Case(
+        "Nothing runs and nothing is wanted: nothing happens.",
+        world(stopped(MEDIA), stopped(BACKEND)),
+        goal=Goal.STOP,
+    ),
+    "stop-between-two-lives": Case(
+        "The server would come back: it is no longer wanted.",
+        world(between_two_lives(MEDIA), stopped(BACKEND)),
+        goal=Goal.STOP,
+    ),
+    "stop-orphan": Case(
+        "The supervisor does not own the server: whoever owns it stops it, even if dropping was accepted.",
+        world(lost(MEDIA), healthy(BACKEND)),
+        goal=Goal.STOP,
+        allowed=DROP,
+    ),
+    "stop-unknown": Case(
+        "The server cannot be looked at: it stays.",
+        world(unknown(MEDIA), healthy(BACKEND)),
+        goal=Goal.STOP,
+    ),
+    "stop-unknown-keeps-what-it-needs": Case(
+        "The server cannot be looked at and may have calls: what they would need stays.",
+        everything(server=unknown(MEDIA_ON_REDIS)),
+        FULL,
+        Goal.STOP,
+    ),
+    "stop-orphan-keeps-what-it-needs": Case(
+        "The supervisor does not own the server: what its calls need stays while it does.",
+        everything(server=lost(MEDIA_ON_REDIS)),
+        FULL,
+        Goal.STOP,
+    ),
+    "stop-unknown-and-dropped": Case(
+        "The server cannot be looked at, but the supervisor owns it and dropping was accepted: it is killed.",
+        world(unknown(MEDIA), healthy(BACKEND)),
+        goal=Goal.STOP,
+        allowed=DROP,
+    ),
+    "stop-blind-and-dropped": Case(
+        "Nobody can tell whether the server runs: there is nothing to kill, whatever was accepted.",
+        world(_blind(MEDIA), healthy(BACKEND)),
+        goal=Goal.STOP,
+        allowed=DROP,
+    ),
+    "stop-backend-unknown": Case(
+        "lk-backend cannot be looked at: it stays, and the idle server ends.",
+        world(healthy(MEDIA), unknown(BACKEND)),
+        goal=Goal.STOP,
+    ),
+    "stop-half-of-it-is-stopped": Case(
+        "People are in calls and the front does not run: it is not wanted any more, Redis stays.",
+        everything(
+            server=healthy(MEDIA_ON_REDIS, calls=CROWD),
+            front=between_two_lives(FRONT),
+            backend=stopped(BACKEND_BEHIND_FRONT),
+        ),
+        FULL,
+        Goal.STOP,
+    ),
+    "stop-supervisor-away": Case(
+        "The supervisor does not answer: nothing ends, whatever was accepted.",
+        world(healthy(MEDIA), healthy(BACKEND), supervisor=SILENT),
+        goal=Goal.STOP,
+        allowed=DROP,
+    ),
+    "stop-strangers": Case(
+        "Strangers are not touched, whatever was accepted.",
+        world(stranger(MEDIA), stranger(BACKEND)),
+        goal=Goal.STOP,
+        allowed=DROP,
+    ),
+}
+CONFIGURE = {
+    "configure-first-time": Case(
+        "Files and registrations are made, and nothing is started.",
+        world(stopped(MEDIA), stopped(BACKEND)),
+        goal=Goal.CONFIGURE,
+    ),
+    "configure-what-runs": Case(
+        "Whatever runs goes on: only files and registrations change.",
+        world(
+            healthy(MEDIA, process=OLDER, calls=CROWD, files_differ={MEDIA.digest: ("/x/livekit.yaml",)}),
+            _backend(entry=entry(BACKEND, digest="f" * 16)),
+        ),
+        goal=Goal.CONFIGURE,
+    ),
+    "configure-nothing-to-do": Case(
+        "Files and registrations are right: nothing happens.",
+        world(healthy(MEDIA), healthy(BACKEND)),
+        goal=Goal.CONFIGURE,
+    ),
+    "configure-orphan": Case(
+        "The supervisor has lost the server: to register it would start a second copy with its next life.",
+        world(lost(MEDIA), stopped(BACKEND)),
+        goal=Goal.CONFIGURE,
+    ),
+    "configure-blind": Case(
+        "Whether any server runs is unknown and the supervisor knows none: none is registered blindly.",
+        world(_blind(MEDIA), healthy(BACKEND), _blind(MEDIA_B)),
+        goal=Goal.CONFIGURE,
+    ),
+    "configure-beside-a-blind-slot": Case(
+        "Slot a cannot be looked at: slot b is made ready, in which a server would be started.",
+        world(_blind(MEDIA), stopped(BACKEND)),
+        goal=Goal.CONFIGURE,
+    ),
+    "configure-unknown": Case(
+        "The server cannot be looked at, but the supervisor owns it: its files and registration may change.",
+        world(attrs.evolve(unknown(MEDIA), entry=entry(MEDIA, digest="f" * 16)), healthy(BACKEND)),
+        goal=Goal.CONFIGURE,
+    ),
+    "configure-two-slots": Case(
+        "What is configured is what will run: the free slot with the new release.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND)),
+        STEERED,
+        Goal.CONFIGURE,
+    ),
+}
+CASES = RUN | BESIDE | STRANGERS | REPLACE | TWO_SLOTS | STOP | CONFIGURE
+
+
+def files() -> Iterator[tuple[Path, str]]:
+    """Each golden file, and what should stand there."""
+    return ((FOLDER / f"{name}.txt", case.text()) for name, case in CASES.items())
+
+
+def main() -> None:
+    """Make them anew."""
+    FOLDER.mkdir(exist_ok=True)
+    for old in FOLDER.iterdir():
+        old.unlink()
+    for path, text in files():
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
