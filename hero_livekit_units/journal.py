@@ -48,7 +48,9 @@ class Journal:
         """Do the steps of a plan, all of them by what is desired, and note each one that reached its end."""
         observe = partial(world.observer.observe, secrets=values(look.secrets), files=False)
         clock = world.clock
-        executor = Executor(world.registry, observe, progress, clock=clock.monotonic_s, sleep=clock.sleep)
+        executor = Executor(
+            world.registry, observe, progress, disk=world.disk, clock=clock.monotonic_s, sleep=clock.sleep
+        )
         specs = {(spec.instance, spec.digest): spec for spec in look.desired.specs}
         for step in found.steps:
             self.at = step.instance

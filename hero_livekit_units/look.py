@@ -11,6 +11,8 @@ import attrs
 from attrs import frozen
 
 from hero_livekit_units.errors import RegistryError, RegistryProtocolError
+from hero_livekit_units.execute.executor import DISK
+from hero_livekit_units.execute.files import Disk
 from hero_livekit_units.execute.lock import acting_lock
 from hero_livekit_units.livekit.keys import read_all
 from hero_livekit_units.livekit.rotation import End, Rotation, Secrets, following, rotation_note
@@ -53,12 +55,13 @@ class Wish:
 
 @frozen
 class World:
-    """Where a caller acts: the supervisor, who looks, the folder with the group's files, the time."""
+    """Where a caller acts: the supervisor, who looks, the folder with the group's files, the time, the disk."""
 
     registry: Registry
     observer: Observer
     home: Path
     clock: Clock = Clock()
+    disk: Disk = DISK
 
     def lock(self) -> AbstractContextManager[None]:
         """The acting lock of this media group."""

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.launch import LaunchSpec
 
 CATALOG = shipped_catalog()
-DESIRED = desired_state(CATALOG, Settings(), home="/srv/media", python="/usr/bin/python3")
-STEERED = Desired(DESIRED.by_slot, Steering(possible=True))  # something knows which room is where
+STEERED = desired_state(CATALOG, Settings(), home="/srv/media", python="/usr/bin/python3")
+UNSTEERED = Steering(possible=False, because="nothing here sends a join to the slot that has its room already")
+DESIRED = Desired(STEERED.by_slot, UNSTEERED)
 MEDIA, BACKEND = DESIRED.by_slot["a"]
 MEDIA_B, BACKEND_B = DESIRED.by_slot["b"]  # with new rooms on slot b
 # The same with everything on that may stand beside it.
@@ -114,16 +115,23 @@ def seen(
         all_ports,
         probes,
         calls,
-        dict.fromkeys([spec.digest, *_variants(spec)], files_differ),
+        _differ(spec, files_differ),
         program_missing,
         verdict,
         because,
         (),
+        updated_for_s=3600.0 if spec.live_files else None,
     )
 
 
-def _variants(spec: LaunchSpec) -> list[str]:
-    return [other.digest for other in DESIRED.specs if other.instance == spec.instance]
+def _differ(spec: LaunchSpec, differ: tuple[str, ...] | None) -> dict[str, tuple[str, ...] | None]:
+    """For each way in which the instance may run; what it reads while it runs is that of the spec, so far as it is."""
+    found = {spec.digest: differ}
+    for other in DESIRED.specs:
+        if other.instance == spec.instance and other.digest != spec.digest:
+            live = {file.path for file in other.live_files}
+            found[other.digest] = None if differ is None else tuple(sorted({*differ, *live}))
+    return found
 
 
 def _ports(spec: LaunchSpec, process: ProcessSeen | None) -> tuple[PortSeen, ...]:

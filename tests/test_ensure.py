@@ -27,6 +27,7 @@ from hero_livekit_units.model.settings import BackendSettings, LivekitSettings, 
 from hero_livekit_units.observe.files import files_that_differ
 from hero_livekit_units.plan.planner import plan
 from tests.fakes.registry import Fault, MemoryRegistry, ReflectingObserver
+from tests.strategies import UNSTEERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -68,9 +69,7 @@ class Host:
         """The desired state, given the secrets."""
         home, python = str(self.home), sys.executable
         found = desired_state(self.catalog, self.settings, home=home, python=python, secrets=secrets)
-        return Desired(
-            {slot: tuple(map(self._hurried, specs)) for slot, specs in found.by_slot.items()}, found.steering
-        )
+        return Desired({slot: tuple(map(self._hurried, specs)) for slot, specs in found.by_slot.items()}, UNSTEERED)
 
     def _hurried(self, spec: LaunchSpec) -> LaunchSpec:
         return attrs.evolve(spec, restart=attrs.evolve(spec.restart, **self.restart))
@@ -140,7 +139,8 @@ def test_an_empty_host(host: Host) -> None:
     assert host.registry.acted == ACTS
     assert host.converged()
     assert (receipt.converged, receipt.changed, receipt.refusals) == (True, True, ())
-    assert [str(done.step.action) for done in receipt.done] == ["write-files"] * 2 + ["register"] * 2 + ["start"] * 2
+    actions = [*["write-files"] * 2, "update", *["register"] * 2, *["start"] * 2]
+    assert [str(done.step.action) for done in receipt.done] == actions
     assert [state.verdict for state in receipt.before] == [Verdict.STOPPED, Verdict.STOPPED]
     assert [state.verdict for state in receipt.after] == [Verdict.HEALTHY, Verdict.HEALTHY]
     assert [state.people for state in receipt.after] == [0, None]

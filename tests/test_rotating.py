@@ -22,15 +22,17 @@ from hero_livekit_units.livekit.desired import desired_state
 from hero_livekit_units.livekit.rotation import RECORD, Phase, Rotated
 from hero_livekit_units.look import Clock, Wish, World
 from hero_livekit_units.media import Media
+from hero_livekit_units.model.desired import Desired
 from hero_livekit_units.model.plain import plain
 from hero_livekit_units.model.plan import Action, Goal
 from hero_livekit_units.model.settings import BackendSettings, Settings
 from hero_livekit_units.places import Places
 from tests.fakes.registry import Fault, MemoryRegistry, ReflectingObserver
 from tests.launches import launch_file
+from tests.strategies import UNSTEERED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from hero_livekit_units.definitions.catalog import Catalog
     from hero_livekit_units.model.plan import Plan
@@ -92,13 +94,17 @@ class Host:
         self.registry = MemoryRegistry()
         self.observer = ReflectingObserver(self.registry)
         self.media = Media(self.registry, Places(home, home, home), catalog)
-        self.desired = partial(desired_state, catalog, SETTINGS, home=str(home), python=sys.executable)
+        self._steered = partial(desired_state, catalog, SETTINGS, home=str(home), python=sys.executable)
         self.home = home
         self.now_s = 10_000.0
         self.monotonic_s = 0.0
         self.ensure()
         self.registry.acted.clear()
         self.before = dict(self.registry.stored)
+
+    def desired(self, *, secrets: Mapping[str, Any] | None) -> Desired:
+        """What should run, in place: nothing here sends joins to another slot."""
+        return Desired(self._steered(secrets=secrets).by_slot, UNSTEERED)
 
     def _wish(self, goal: Goal = Goal.RUN) -> Wish:
         return Wish(lambda secrets: self.desired(secrets=secrets), goal, token_ttl_s=LIFETIME_S)
@@ -425,11 +431,12 @@ def test_a_death_at_each_file(what: Rotated, at: int, effect: str, host: Host, m
     assert not any(path.exists() for path in left)
 
 
-def test_many_at_once_make_one_new_key(host: Host) -> None:
+def test_many_at_once_make_one_new_key(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever comes second goes on with the rotation of the first."""
     together = threading.Barrier(8)
     found = []
     media = host.media
+    monkeypatch.setattr(media, "_desired", lambda _, secrets: host.desired(secrets=secrets))
     media._observer = host.observer
     media.places.settings_file.write_text(f"[backend]\ntoken_ttl_s = {LIFETIME_S}\n")
 

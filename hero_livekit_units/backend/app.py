@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from hero_livekit_units.backend.rooms import Rooms
     from hero_livekit_units.backend.settings import Settings
     from hero_livekit_units.backend.store import Store
 
@@ -46,6 +47,7 @@ _log = logging.getLogger("lk-backend")
 def build_app(
     settings: Settings,
     store: Store,
+    rooms: Rooms,
     *,
     clock: Callable[[], float] = time.time,
     body_timeout_s: float = BODY_TIMEOUT_S,
@@ -53,12 +55,13 @@ def build_app(
     """Put the service together.
 
     Args:
-        settings: key and secrets, and the URL for clients.
+        settings: key and secrets.
+        rooms: where a room is joined.
         store: where it is kept what was issued; the caller closes it.
         clock: seconds since the epoch.
         body_timeout_s: how long a client may take to send its body.
     """
-    backend = _Backend(settings, store, clock, body_timeout_s)
+    backend = _Backend(settings, store, rooms, clock, body_timeout_s)
     app = Starlette(
         routes=[
             Route("/health", backend.health, methods=["GET"]),
@@ -72,14 +75,17 @@ def build_app(
 
 
 class _Backend:
-    def __init__(self, settings: Settings, store: Store, clock: Callable[[], float], body_timeout_s: float) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, rooms: Rooms, clock: Callable[[], float], body_timeout_s: float
+    ) -> None:
         self._settings = settings
         self._store = store
+        self._rooms = rooms
         self._clock = clock
         self._body_timeout_s = body_timeout_s
         # SQLite has one writer. Waiting for it here costs no thread, so that /health always gets one.
         self._turn = asyncio.Lock()
-        self._recording = True
+        self._failing: set[str] = set()
 
     async def health(self, _request: Request) -> JSONResponse:
         reason = await run_in_threadpool(self._store.check)
@@ -102,24 +108,27 @@ class _Backend:
         wanted = parse_request(body)
         if isinstance(wanted, Fault):
             return _refuse(wanted)
+        try:
+            url = await self._rooms.address(wanted.room)
+        except DaemonError as error:
+            return self._refuse_for_now("slots", str(error))
+        self._works_again("slots")
         ttl_s = self._settings.token_ttl_s
         grant = make_grant(wanted, token_id=secrets.token_hex(16), now_s=self._clock(), ttl_s=ttl_s)
         try:
             async with asyncio.timeout(TURN_TIMEOUT_S):
                 await self._turn.acquire()
         except TimeoutError:
-            return self._refuse_for_now("cannot record a token: the database is busy")
+            return self._refuse_for_now("database", "cannot record a token: the database is busy")
         try:
             await run_in_threadpool(self._store.record, grant)
         except DaemonError as error:
-            return self._refuse_for_now(str(error))
+            return self._refuse_for_now("database", str(error))
         finally:
             self._turn.release()
-        if not self._recording:
-            self._recording = True
-            _log.info("the database takes records again")
+        self._works_again("database")
         token = sign_grant(grant, key=self._settings.api_key, secret=self._settings.api_secret)
-        return _answer(200, {"url": self._settings.livekit_url, "token": token})
+        return _answer(200, {"url": url, "token": token})
 
     def _may_ask(self, request: Request) -> bool:
         scheme, _, shown = request.headers.get("authorization", "").partition(" ")
@@ -130,10 +139,15 @@ class _Backend:
         matches = [hmac.compare_digest(given, secret.encode()) for secret in accepted if secret]
         return scheme.lower() == "bearer" and any(matches)
 
-    def _refuse_for_now(self, reason: str) -> JSONResponse:
-        if self._recording:
+    def _works_again(self, what: str) -> None:
+        if what in self._failing:
+            self._failing.remove(what)
+            _log.info("token requests are answered again (%s)", what)
+
+    def _refuse_for_now(self, what: str, reason: str) -> JSONResponse:
+        if what not in self._failing:
             # Once for each outage: a log line a request would fill the disk that may be full already.
-            self._recording = False
+            self._failing.add(what)
             _log.warning("%s; token requests are answered with 503 until it works again", reason)
         body = {"error": reason, "field": "", "hint": "try again", "retry": True}
         return _answer(503, body, {"Retry-After": str(RETRY_AFTER_S)})

@@ -18,13 +18,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hero_livekit_units.backend.routes import Routes, RoutesFile
 from hero_livekit_units.backend.settings import Settings, read_env_file, read_settings
 from hero_livekit_units.backend.store import Store
 from hero_livekit_units.errors import DaemonError
 from hero_livekit_units.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
 # How long a stop waits for answers that are being sent.
@@ -47,8 +48,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         from_file = read_env_file(options.env_file) if options.env_file else {}
         settings = read_settings(os.environ, from_file)
+        routes = routes_of(settings)
+        routes()  # a wrong file should be told at once
         with closing(Store(settings.sqlite_path)) as store, _listen(settings) as listener:
-            _serve(settings, store, listener)
+            _serve(settings, store, listener, routes)
     except DaemonError as error:
         advice = f" ({error.hint})" if error.hint else ""
         sys.stderr.write(f"lk-backend: {error}{advice}\n")
@@ -61,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="lk-backend",
         description="Makes LiveKit join tokens over HTTP.",
         epilog="Environment: LIVEKIT_API_KEY, LIVEKIT_API_SECRET, LIVEKIT_URL, BACKEND_SECRET and SQLITE_PATH are "
-        "needed; PORT is 8080, BIND 127.0.0.1 and TOKEN_TTL_S 21600 unless set. With "
+        "needed; PORT is 8080, BIND 127.0.0.1 and TOKEN_TTL_S 21600 unless set. In the place of "
+        "LIVEKIT_URL, ROUTES_FILE names a JSON file with join_url, for new rooms, and slots, the addresses at which "
+        "rooms that run are looked for. With "
         "OLD_BACKEND_SECRET, callers may show that one too.",
         allow_abbrev=False,
     )
@@ -99,15 +104,26 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _serve(settings: Settings, store: Store, listener: socket.socket) -> None:
+def routes_of(settings: Settings) -> Callable[[], Routes]:
+    """Who says where people join: the setting, or the file as it is in that moment."""
+    if settings.routes_file is None:
+        routes = Routes(settings.livekit_url)
+        return lambda: routes
+    return RoutesFile(settings.routes_file).now
+
+
+def _serve(settings: Settings, store: Store, listener: socket.socket, routes: Callable[[], Routes]) -> None:
     # Late: these take most of the start, and a wrong setting should be told at once.
     import uvicorn  # noqa: PLC0415
 
     from hero_livekit_units.backend.app import build_app  # noqa: PLC0415
+    from hero_livekit_units.backend.rooms import Rooms  # noqa: PLC0415
+
+    rooms = Rooms(routes, key=settings.api_key, secret=settings.api_secret)
 
     server = uvicorn.Server(
         uvicorn.Config(
-            build_app(settings, store),
+            build_app(settings, store, rooms),
             loop="asyncio",
             http="h11",
             ws="none",

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 MIN_SECRET_CHARACTERS = 32
 MAX_ENV_FILE_BYTES = 64 * 1024
 
-_REQUIRED = ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "SQLITE_PATH", "LIVEKIT_URL", "BACKEND_SECRET")
-_OPTIONAL = ("OLD_BACKEND_SECRET",)
+_REQUIRED = ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "SQLITE_PATH", "BACKEND_SECRET")
+_OPTIONAL = ("OLD_BACKEND_SECRET", "LIVEKIT_URL", "ROUTES_FILE")
 _DEFAULTS = {"PORT": "8080", "BIND": "127.0.0.1", "TOKEN_TTL_S": str(6 * 60 * 60)}
 _BEARERS = ("BACKEND_SECRET", "OLD_BACKEND_SECRET")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -39,12 +39,13 @@ class Settings:
         api_key: LIVEKIT_API_KEY, the issuer of the tokens.
         api_secret: LIVEKIT_API_SECRET, signs them.
         backend_secret: BACKEND_SECRET, which callers must show.
-        livekit_url: LIVEKIT_URL, ws:// or wss://, handed to clients with each token.
+        livekit_url: LIVEKIT_URL, ws:// or wss://, handed to clients with each token; "" where a file says it.
         sqlite_path: SQLITE_PATH, where it is kept what was issued.
         bind: BIND, the address to listen on.
         port: PORT, 0 to let the kernel choose one (the log then says which).
         old_backend_secret: OLD_BACKEND_SECRET, which callers may show as well while a rotation lasts; "" for none.
         token_ttl_s: TOKEN_TTL_S, for how long a token is good.
+        routes_file: ROUTES_FILE, where it stands which address is handed out; None where it is always the same.
     """
 
     api_key: str
@@ -56,6 +57,7 @@ class Settings:
     port: int
     old_backend_secret: str = field(default="", repr=False)
     token_ttl_s: int = 6 * 60 * 60
+    routes_file: Path | None = None
 
 
 def read_settings(environment: Mapping[str, str], from_file: Mapping[str, str]) -> Settings:
@@ -84,12 +86,13 @@ def read_settings(environment: Mapping[str, str], from_file: Mapping[str, str]) 
         api_key=known["LIVEKIT_API_KEY"],
         api_secret=known["LIVEKIT_API_SECRET"],
         backend_secret=known["BACKEND_SECRET"],
-        livekit_url=known["LIVEKIT_URL"],
+        livekit_url=known.get("LIVEKIT_URL", ""),
         sqlite_path=Path(known["SQLITE_PATH"]),
         bind=known["BIND"],
         port=int(known["PORT"]),
         old_backend_secret=known.get("OLD_BACKEND_SECRET", ""),
         token_ttl_s=int(known["TOKEN_TTL_S"]),
+        routes_file=Path(known["ROUTES_FILE"]) if "ROUTES_FILE" in known else None,
     )
 
 
@@ -102,7 +105,7 @@ def read_env_file(path: Path) -> dict[str, str]:
         DaemonError: the file cannot be read, others than its owner may look into it, or a line is wrong.
     """
     values: dict[str, str] = {}
-    for number, line in enumerate(_private_text(path).split("\n"), start=1):
+    for number, line in enumerate(private_text(path).split("\n"), start=1):
         content = line.strip()
         if not content or content.startswith("#"):
             continue
@@ -120,8 +123,12 @@ def read_env_file(path: Path) -> dict[str, str]:
 def _problems(known: Mapping[str, str]) -> list[str]:
     problems: list[str] = []
     missing = [name for name in _REQUIRED if name not in known]
+    if not {"LIVEKIT_URL", "ROUTES_FILE"} & known.keys():
+        missing.append("LIVEKIT_URL or ROUTES_FILE")
     if missing:
         problems.append(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set")
+    if {"LIVEKIT_URL", "ROUTES_FILE"} <= known.keys():
+        problems.append("LIVEKIT_URL and ROUTES_FILE are both set, and would say two things")
     problems.extend(
         f"{name} has fewer than {MIN_SECRET_CHARACTERS} characters"
         for name in ("LIVEKIT_API_SECRET", *_BEARERS)
@@ -138,7 +145,7 @@ def _problems(known: Mapping[str, str]) -> list[str]:
         for name in _BEARERS
         if not re.fullmatch(r"[!-~]*", known.get(name, ""))
     )
-    if "LIVEKIT_URL" in known and not _is_livekit_url(known["LIVEKIT_URL"]):
+    if "LIVEKIT_URL" in known and not is_livekit_url(known["LIVEKIT_URL"]):
         problems.append("LIVEKIT_URL is not of the form ws://HOST:PORT or wss://HOST:PORT")
     if not re.fullmatch(r"[0-9]{1,5}", known["PORT"], re.ASCII) or int(known["PORT"]) > 65535:
         problems.append("PORT is not a number from 0 to 65535")
@@ -149,7 +156,8 @@ def _problems(known: Mapping[str, str]) -> list[str]:
     return problems
 
 
-def _is_livekit_url(text: str) -> bool:
+def is_livekit_url(text: str) -> bool:
+    """Whether a text is an address at which clients join."""
     try:
         url = urlsplit(text)
         port = url.port
@@ -167,14 +175,20 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _private_text(path: Path) -> str:
+def private_text(path: Path) -> str:
+    """The text of a file that its owner alone may read.
+
+    Raises:
+        DaemonError: it cannot be read, is no such file, is too large, or others may look into it.
+    """
     try:
         # Without O_NONBLOCK a named pipe in the place of the file would block the start for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         cause = os.strerror(error.errno).lower() if error.errno else "it cannot be opened"
         raise DaemonError(
-            f"cannot read {path}: {cause}", hint="--env-file must name a file of KEY=VALUE lines"
+            f"cannot read {path}: {cause}",
+            hint="--env-file must name a file of KEY=VALUE lines, ROUTES_FILE one of JSON",
         ) from error
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
         status = os.fstat(descriptor)

@@ -85,6 +85,7 @@ class Places:
                     self._walk(item.value, path)
                 self._at = end
                 self._pass(item.as_string())
+                self._pass(item.trivia.comment)  # it may hold what looks like the next key
 
     def _header(self, path: KeyPath) -> None:
         self._offsets[path] = self._pass("[")

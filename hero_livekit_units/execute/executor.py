@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, assert_never
 
-from hero_livekit_units.definitions.render import file_text
+import attrs
+
 from hero_livekit_units.errors import PlanStale, RegistryConflict, RegistryUnavailable, StepFailed, StepTimedOut
-from hero_livekit_units.execute.files import write_atomically
+from hero_livekit_units.execute.files import Disk
 from hero_livekit_units.livekit.keys import ensure_secrets
-from hero_livekit_units.model.launch import LAUNCHES, launch_folder
 from hero_livekit_units.model.observed import EntryState, Verdict
 from hero_livekit_units.model.plan import ENDING, Action
 from hero_livekit_units.model.receipt import StepDone
-from hero_livekit_units.observe.files import files_that_differ
 from hero_livekit_units.plan.simulate import reached, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from hero_livekit_units.model.launch import LaunchSpec
+    from hero_livekit_units.model.launch import LaunchFile, LaunchSpec
     from hero_livekit_units.model.observed import InstanceSeen, Observed, ProcessId
     from hero_livekit_units.model.plan import Step
     from hero_livekit_units.registry.port import Registry
@@ -31,6 +28,7 @@ _LOOK_AGAIN_AT_MOST_S = 0.25
 _LONGEST_END_S = 30.0  # an end that is waited for here; a livekit-server with people in it takes hours
 _OTHER_FORM = "somebody else has registered it in another form since"
 _KILLED_S = 2.0  # from SIGKILL to the moment in which the supervisor knows; the embedded one takes 5 ms
+DISK = Disk()
 _STARTING = frozenset({Action.START, Action.RESTART, Action.SWAP})
 
 
@@ -61,6 +59,7 @@ class Executor:
         registry: the supervisor.
         observe: looks at instances.
         progress: hears each step.
+        disk: where files are.
         clock, sleep: seconds that only go forward, and to let them pass.
     """
 
@@ -70,12 +69,14 @@ class Executor:
         observe: Callable[[Sequence[LaunchSpec]], Observed],
         progress: Progress,
         *,
+        disk: Disk = DISK,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._registry = registry
         self._observe = observe
         self._progress = progress
+        self._disk = disk
         self._clock = clock
         self._sleep = sleep
 
@@ -95,7 +96,10 @@ class Executor:
 
     def _act(self, step: Step, spec: LaunchSpec) -> str:
         if step.action is Action.WRITE_FILES:
-            return self._write(spec)
+            self._disk.remove_unread(self._look(spec), spec)
+            return self._write(spec.start_files)
+        if step.action is Action.UPDATE:
+            return self._write(spec.live_files)
         if step.action is Action.AWAIT_READY:
             return self._await(step, spec, self._look(spec), None)
         before = self._look(spec)
@@ -123,7 +127,8 @@ class Executor:
         if step.action not in _STARTING:
             return
         # No program starts on files with other secrets than the supervisor holds: that was the 401 of the past.
-        differ = files_that_differ(spec, ensure_secrets(self._registry))
+        read = attrs.evolve(spec, files=spec.start_files)
+        differ = self._disk.differ(read, ensure_secrets(self._registry))
         if differ is None or differ:
             what = f"{', '.join(differ)} changed since it was written" if differ else "its files cannot be read"
             raise StepFailed(f"{step.action} {spec.instance}", what, hint="ensure again; it writes them anew")
@@ -144,7 +149,7 @@ class Executor:
                 case Action.KILL:
                     self._registry.stop(spec.instance)
                     self._registry.kill(spec.instance)
-                case Action.WRITE_FILES | Action.REGISTER | Action.AWAIT_READY:
+                case Action.WRITE_FILES | Action.REGISTER | Action.UPDATE | Action.AWAIT_READY:
                     raise AssertionError("nothing to ask for")
                 case _:
                     assert_never(step.action)
@@ -169,11 +174,9 @@ class Executor:
         if lost is not None:
             raise lost
 
-    def _write(self, spec: LaunchSpec) -> str:
-        secrets = ensure_secrets(self._registry)
-        for file in spec.files:
-            write_atomically(Path(file.path), file_text(file, secrets), file.mode)
-        return f"wrote {', '.join(file.path for file in spec.files)}"
+    def _write(self, files: Sequence[LaunchFile]) -> str:
+        self._disk.write(files, ensure_secrets(self._registry))
+        return f"wrote {', '.join(file.path for file in files)}"
 
     def _await(self, step: Step, spec: LaunchSpec, before: InstanceSeen, lost: RegistryUnavailable | None) -> str:
         """Wait for the postcondition; after a lost answer as long, and then it is that error."""
@@ -184,8 +187,8 @@ class Executor:
         while True:
             seen = self._look(spec)
             if reached(seen, after, unlike=old):
-                if step.action in _STARTING:
-                    _remove_left_files(spec, seen)
+                if step.action in _STARTING or step.action in ENDING:
+                    self._disk.remove_unread(seen, spec)
                 return _outcome(seen) + ("; the answer to it was lost" if lost else "")
             if (
                 step.action is Action.STOP
@@ -208,19 +211,6 @@ class Executor:
 
     def _look(self, spec: LaunchSpec) -> InstanceSeen:
         return self._observe([spec]).instances[0]
-
-
-def _remove_left_files(spec: LaunchSpec, seen: InstanceSeen) -> None:
-    """Remove what older launches have read: nobody reads it any more, and it may hold secrets that were replaced."""
-    used = {launch_folder(spec.folder, digest) for digest in _launches(seen)}
-    for folder in Path(spec.folder).glob(f"{LAUNCHES}*"):
-        if str(folder) not in used:
-            shutil.rmtree(folder, ignore_errors=True)  # what stays is no reason to fail: it is tried again next time
-
-
-def _launches(seen: InstanceSeen) -> set[str]:
-    """The launches of an instance that run or may be started."""
-    return {seen.process.launch_digest if seen.process else "", seen.entry.launch_digest if seen.entry else ""}
 
 
 def unmet(step: Step, seen: InstanceSeen) -> list[str]:

@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 _MARKS = re.compile(r"[.\[\]{}]")
 # What this package itself reads of media.toml, whatever the definitions use.
 _OURS = frozenset(
-    {"backend.version", "front.enabled", "front.version", "livekit.slot", "livekit.version", "network.node_ip"}
+    {
+        "backend.version",
+        "front.enabled",
+        "front.version",
+        "livekit.slot",
+        "livekit.two_slots",
+        "livekit.version",
+        "network.node_ip",
+    }
     | {"redis.address", "redis.enabled", "redis.own", "redis.port", "turn.enabled"}
 )
 # Parameters that are made from a key of media.toml under another name.

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
-from hero_livekit_units.livekit.asking import asked
+from hero_livekit_units.livekit.asking import asked, bearer
 from hero_livekit_units.model.observed import CallsSeen
 from hero_livekit_units.model.unit import CallSource, CallSourceKind
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 _LARGEST_ANSWER = 64 * 1024 * 1024
 _LIST_ROOMS = "/twirp/livekit.RoomService/ListRooms"
-_TOKEN_LIFE_S = 10  # it may go to a stranger, who is to have no use for it
 
 
 def count_calls(
@@ -83,22 +81,11 @@ def _list_rooms(port: Port, timeout_s: float, api_keys: Mapping[str, str]) -> tu
     if not api_keys:
         raise ValueError("no key known")
     for key, secret in api_keys.items():  # while a key is being replaced there are two, and the server may know one
-        with asked(port, _LIST_ROOMS, timeout_s / len(api_keys), body=b"{}", headers=_signed(key, secret)) as answer:
+        signed = bearer(key, secret, {"roomList": True})
+        with asked(port, _LIST_ROOMS, timeout_s / len(api_keys), body=b"{}", headers=signed) as answer:
             if answer.status != 401:
                 return _listed(json.loads(_body(answer)))
     raise ValueError("it does not know our key")
-
-
-def _signed(key: str, secret: str) -> dict[str, str]:
-    import jwt  # noqa: PLC0415  only as a last resort
-
-    now_s = int(time.time())
-    grant = {"iss": key, "nbf": now_s - 1, "exp": now_s + _TOKEN_LIFE_S, "video": {"roomList": True}}
-    try:
-        token = jwt.encode(grant, secret, algorithm="HS256")
-    except jwt.PyJWTError as error:
-        raise ValueError("the key cannot sign") from error
-    return {"authorization": f"Bearer {token}", "content-type": "application/json"}
 
 
 def _listed(answer: Any) -> tuple[int, int]:

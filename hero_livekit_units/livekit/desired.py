@@ -38,8 +38,19 @@ def wanted_units(settings: Settings) -> tuple[str, ...]:
     )
 
 
-# Until something between people and the slots knows which room is where.
-_STEERING = Steering(possible=False, because="nothing here sends a join to the slot that has its room already")
+# lk-backend asks the slots for the room before it answers with an address.
+_BY_TOKENS = Steering(possible=True)
+_NOT_STEERED = {
+    "off": "media.toml says two_slots = false",
+    "front": "the front cannot be told yet which slot gets new rooms without its restart",
+    "redis": "with Redis livekit-server chooses the slot of a new room itself",
+}
+
+
+def steering(settings: Settings) -> Steering:
+    """Whether a join for a room that runs is sent to its slot, and one for a new room to the slot that is wanted."""
+    why_not = {"off": not settings.livekit.two_slots, "redis": settings.redis.enabled, "front": settings.front.enabled}
+    return next((Steering(False, _NOT_STEERED[name]) for name, holds in why_not.items() if holds), _BY_TOKENS)  # noqa: FBT003
 
 
 def desired_state(
@@ -62,7 +73,7 @@ def desired_state(
             )
             for slot in (preferred, *others)
         },
-        _STEERING,
+        steering(settings),
     )
 
 
@@ -121,6 +132,7 @@ def _parameters(settings: Settings, chosen: Mapping[str, Definition], python: st
     return {
         **setting_values(settings),
         **{f"media.{slot}.{name}": number for slot, found in numbers.items() for name, number in found.items()},
+        **{f"media.{slot}.url": _slot_url(settings, found["http"]) for slot, found in numbers.items()},
         # A front sends new rooms to the one slot, and those that it knows to where they are.
         **{f"media.{slot}.weight": 100 if slot == settings.livekit.slot else 0 for slot in media.slots},
         **_ends(settings.livekit.udp_range, "livekit.udp_first", "livekit.udp_last"),
@@ -145,6 +157,13 @@ def _join_url(settings: Settings, chosen: Mapping[str, Definition], media_port: 
         scheme = "wss" if settings.front.certificate else "ws"
         port = ports_of(chosen[FRONT], "", settings.front.ports)["http"]
         return f"{scheme}://{_in_url(connect_host(settings.front.bind))}:{port}"
+    return f"ws://{_in_url(connect_host(settings.network.bind))}:{media_port}"
+
+
+def _slot_url(settings: Settings, media_port: int) -> str | None:
+    """Where people join a slot; None where they all join at one address, whatever the slot."""
+    if not steering(settings).possible:
+        return None
     return f"ws://{_in_url(connect_host(settings.network.bind))}:{media_port}"
 
 

@@ -131,6 +131,16 @@ class LaunchSpec:
         return instance_name(self.unit, self.slot)
 
     @property
+    def start_files(self) -> tuple[LaunchFile, ...]:
+        """The files that are read at the start, which belong to this launch alone."""
+        return tuple(file for file in self.files if file.read_at_start)
+
+    @property
+    def live_files(self) -> tuple[LaunchFile, ...]:
+        """The files that are read while it runs, by it or by other programs."""
+        return tuple(file for file in self.files if not file.read_at_start)
+
+    @property
     def environment(self) -> dict[str, str]:
         """What the process is started with: the definition's variables and the marks by which it is known."""
         marks = {

@@ -184,7 +184,9 @@ class InstanceSeen:
     entry: None when the supervisor does not know it or could not be asked (`registry_looked` tells which).
     files_differ: for each LaunchSpec that it may run by, by digest, the paths that are missing or not as they should
     be; None when that could not be told.
-    program_missing: the path of the program when it is not there, else "".
+    left: folders of launches that are neither registered nor run nor wanted: what they hold nobody will read.
+    updated_for_s: seconds since the youngest of the files that are read while it runs was written, None where there is
+    none or that could not be told. program_missing: the path of the program when it is not there, else "".
     """
 
     spec: LaunchSpec
@@ -201,6 +203,8 @@ class InstanceSeen:
     evidence: tuple[Evidence, ...]
     in_the_way: tuple[PortSeen, ...] = ()
     foreign: Foreign | None = None
+    updated_for_s: float | None = None
+    left: tuple[str, ...] = ()
 
     @property
     def release(self) -> str:

@@ -35,14 +35,16 @@ class Allowed(StrEnum):
 class Action(StrEnum):
     """What a step does.
 
-    write-files: configuration and secrets, atomically. register: tell the supervisor how an instance runs. start: one
-    that does not run. await-ready: wait for one on its way up. restart: ask it to end, and start it again. swap: kill
-    it and start it at once on the same ports. stop: ask it to end, and want it not to run. kill: the same without
-    asking, so that clients come back instead of leaving for good.
+    write-files: configuration and secrets that are read at a start, atomically. register: tell the supervisor how an
+    instance runs. update: write what programs read while they run, which takes effect at once; so joins are sent to
+    another slot. start: one that does not run. await-ready: wait for one on its way up. restart: ask it to end, and
+    start it again. swap: kill it and start it at once on the same ports. stop: ask it to end, and want it not to run.
+    kill: the same without asking, so that clients come back instead of leaving for good.
     """
 
     WRITE_FILES = "write-files"
     REGISTER = "register"
+    UPDATE = "update"
     START = "start"
     AWAIT_READY = "await-ready"
     RESTART = "restart"

@@ -41,7 +41,8 @@ class NetworkSettings:
 class LivekitSettings:
     """`[livekit]`: the media server.
 
-    version: the version wanted, such as `1.13.5`, or a release, `1.13.5-r1`; "" for the newest known. udp_range: such
+    version: the version wanted, such as `1.13.5`, or a release, `1.13.5-r1`; "" for the newest known. slot: the
+    preferred one. two_slots: whether upgrades may use the other one, whose ports people must reach too. udp_range: such
     as `50000-60000`, for media over a port for each connection instead of the one port `rtc_udp`. region: of this node,
     for livekit-server's own choice of a node. ports: numbers by name, for slot a. config: keys of livekit.yaml that
     media.toml has no word for, as tables.
@@ -49,6 +50,7 @@ class LivekitSettings:
 
     version: str = ""
     slot: str = "a"
+    two_slots: bool = True
     log_level: LogLevel = LogLevel.INFO
     udp_range: str = ""
     region: str = ""

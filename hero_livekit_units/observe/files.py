@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.definitions.render import file_text
+from hero_livekit_units.model.launch import LAUNCHES, launch_folder
+from hero_livekit_units.model.observed import EntryState, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from hero_livekit_units.model.launch import LaunchFile, LaunchSpec
+    from hero_livekit_units.model.observed import InstanceSeen
 
 
 def files_that_differ(spec: LaunchSpec, secrets: Mapping[str, Any] | None) -> tuple[str, ...] | None:
@@ -22,6 +25,39 @@ def files_that_differ(spec: LaunchSpec, secrets: Mapping[str, Any] | None) -> tu
         return tuple(file.path for file in spec.files if not _matches(file, secrets))
     except OSError:
         return None
+
+
+def launch_folders(spec: LaunchSpec) -> set[str]:
+    """The folders of launches that lie in the folder of an instance."""
+    return {str(path) for path in Path(spec.folder).glob(f"{LAUNCHES}*")}
+
+
+def unread(seen: InstanceSeen, wanted: Sequence[LaunchSpec], folders: Collection[str]) -> tuple[str, ...]:
+    """Of the folders of launches, those that nobody will read: none that runs, may be started or is wanted.
+
+    While a supervisor is about to start a process once more, it may do so by an older entry, and all may be read.
+    What is stopped and not wanted is started only after its files were written anew.
+    """
+    digests = {spec.launch_digest for spec in wanted}
+    if seen.owned and seen.process is not None:
+        digests.add(seen.process.launch_digest)
+    elif seen.verdict is not Verdict.STOPPED or (seen.entry and seen.entry.state is not EntryState.STOPPED):
+        return ()
+    if seen.entry is not None and seen.entry.wanted:
+        digests.add(seen.entry.launch_digest)
+    return tuple(sorted(set(folders) - {launch_folder(seen.spec.folder, digest) for digest in digests}))
+
+
+def written_for_s(spec: LaunchSpec, now_s: float) -> float | None:
+    """Seconds since the youngest of the files that are read while it runs was written; None where that is unknown.
+
+    now_s: seconds since 1970, as files have it.
+    """
+    try:
+        times_s = [Path(file.path).stat().st_mtime for file in spec.live_files]
+    except OSError:
+        return None
+    return max(now_s - max(times_s), 0.0) if times_s else None
 
 
 def _matches(file: LaunchFile, secrets: Mapping[str, Any]) -> bool:

@@ -22,7 +22,7 @@ from hero_livekit_units.model.observed import (
     ProcessSeen,
 )
 from hero_livekit_units.observe import kernel, probes
-from hero_livekit_units.observe.files import files_that_differ
+from hero_livekit_units.observe.files import files_that_differ, launch_folders, unread, written_for_s
 from hero_livekit_units.observe.ports import see_ports
 from hero_livekit_units.observe.sockets import holders
 from hero_livekit_units.observe.stranger import Stranger, timed
@@ -156,7 +156,7 @@ class Observer:
             look.stranger.result(supervisor.pid if supervisor else 0) if look.stranger else (None, 0.0)
         )
         program = look.wanted.argv[0]
-        return InstanceSeen(
+        seen = InstanceSeen(
             spec=look.wanted,
             registry_looked=registry_looked,
             entry=look.entry,
@@ -171,7 +171,9 @@ class Observer:
             evidence=(*look.evidence(survey, survey_ms), *([told(foreign, foreign_ms)] if foreign else [])),
             in_the_way=look.in_the_way,
             foreign=foreign,
+            updated_for_s=written_for_s(look.wanted, time.time()),
         )
+        return seen if secrets is None else attrs.evolve(seen, left=unread(seen, variants, launch_folders(look.wanted)))
 
 
 class _Look:

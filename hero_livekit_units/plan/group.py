@@ -23,11 +23,13 @@ from hero_livekit_units.model.plan import (
     Wave,
     Way,
 )
-from hero_livekit_units.plan.slots import COMING_BACK, comeback_s
+from hero_livekit_units.plan.slots import COMING_BACK, comeback_s, sends_here
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hero_livekit_units.model.desired import Desired
-    from hero_livekit_units.model.launch import LaunchSpec
+    from hero_livekit_units.model.launch import LaunchFile, LaunchSpec
     from hero_livekit_units.model.observed import InstanceSeen, Observed
     from hero_livekit_units.plan.slots import Target
 
@@ -36,6 +38,11 @@ WAIT_FOR_IDLE = "everybody has left (watch `hlu status`)"
 NO_EFFECT = Effect(Interruption.NONE, "none")
 
 _FILES, _REGISTRY, _ACTS = 0, 1, 2  # the order of the waves; the acts follow the order of start
+_WHAT = {
+    Action.WRITE_FILES: (_FILES, "none: files are read at the next start only"),
+    Action.REGISTER: (_REGISTRY, "none: registering starts and restarts nothing"),
+    Action.UPDATE: (_FILES, "none: nothing that runs reads them"),
+}
 
 
 class Group:
@@ -62,16 +69,18 @@ class Group:
 
     def prepare(self, action: Action, spec: LaunchSpec, because: str, needs: Needs) -> None:
         """Write files or register, before anything acts."""
-        says = "none: files are read at the next start only"
-        if action is Action.REGISTER:
-            says = "none: registering starts and restarts nothing"
-        step = Step(action, spec.instance, spec.digest, because, Effect(Interruption.NONE, says), needs)
-        self._waves[_FILES if action is Action.WRITE_FILES else _REGISTRY].append(step)
+        wave, says = _WHAT[action]
+        self._waves[wave].append(
+            Step(action, spec.instance, spec.digest, because, Effect(Interruption.NONE, says), needs)
+        )
 
     def act(self, action: Action, spec: LaunchSpec, because: str, effect: Effect, needs: Needs) -> None:
         """Do something to an instance when its turn in the order of start has come; a slot that is left comes last."""
         at = self._order.get(spec.instance, len(self._order))
-        self._waves[_ACTS + at].append(Step(action, spec.instance, spec.digest, because, effect, needs))
+        # Each has its turn twice: what it reads while it runs comes before what is done to it.
+        self._waves[_ACTS + 2 * at + (action is not Action.UPDATE)].append(
+            Step(action, spec.instance, spec.digest, because, effect, needs)
+        )
 
     def end(self, action: Action, spec: LaunchSpec, because: str, effect: Effect, needs: Needs) -> None:
         """End an instance after all that were ended before."""
@@ -129,15 +138,52 @@ def prepare(group: Group, spec: LaunchSpec) -> None:
     """Files and registry entry as they should be: harmless whatever runs."""
     seen = group.seen(spec)
     differ = seen.differ(spec)
-    if differ:
-        group.prepare(Action.WRITE_FILES, spec, f"differs or is missing: {', '.join(differ)}", Needs())
-    elif differ is None:
-        group.prepare(Action.WRITE_FILES, spec, "its files could not be compared", Needs())
+    prepare_files(group, spec)
+    if seen.process is None and (because := _differing(spec.live_files, differ)):
+        group.prepare(Action.UPDATE, spec, because, Needs())
     if seen.entry is None:
         group.prepare(Action.REGISTER, spec, "the supervisor does not know it", Needs(entry_digest=""))
     elif seen.entry.digest != spec.digest:
         because = "the supervisor holds another definition of it"
         group.prepare(Action.REGISTER, spec, because, Needs(entry_digest=seen.entry.digest))
+
+
+def prepare_files(group: Group, spec: LaunchSpec) -> None:
+    """What is read at a start as it should be, and nothing left of launches that are over."""
+    seen = group.seen(spec)
+    because = _differing(spec.start_files, seen.differ(spec))
+    left = f"nobody reads any more: {', '.join(seen.left)}" if seen.left else ""
+    if because or left:
+        group.prepare(Action.WRITE_FILES, spec, "; ".join(filter(None, [because, left])), Needs())
+
+
+def plan_update(group: Group, spec: LaunchSpec) -> None:
+    """What is read while it runs, in its turn: joins are sent to a slot when that is ready, and not before."""
+    seen = group.seen(spec)
+    because = _differing(spec.live_files, seen.differ(spec))
+    if because and seen.process is not None:
+        says = "none: nothing restarts"
+        others = [
+            slot for slot, specs in group.desired.steering_units.items() if slot != group.slot and _here(group, specs)
+        ]
+        if others:
+            because = f"joins are sent to slot {others[0]}"
+            says = f"none: who joins a room that runs stays with it, new rooms come to slot {group.slot}"
+        group.act(Action.UPDATE, spec, because, Effect(Interruption.NONE, says), Needs())
+
+
+def _here(group: Group, specs: Sequence[LaunchSpec]) -> bool:
+    return any(sends_here(group.seen(spec), spec) for spec in specs)
+
+
+def _differing(files: Sequence[LaunchFile], differ: tuple[str, ...] | None) -> str:
+    """Which of these files are not as they should be, "" for none."""
+    if not files or differ == ():
+        return ""
+    if differ is None:
+        return "its files could not be compared"
+    named = [file.path for file in files if file.path in differ]
+    return f"differs or is missing: {', '.join(named)}" if named else ""
 
 
 def plan_start(group: Group, spec: LaunchSpec, because: str) -> None:

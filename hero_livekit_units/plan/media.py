@@ -14,11 +14,13 @@ from hero_livekit_units.plan.group import (
     harm,
     pinned,
     plan_start,
+    plan_update,
     prepare,
+    prepare_files,
     refuse_edge,
     refuse_unfit,
 )
-from hero_livekit_units.plan.slots import COMING_BACK, comeback_s, difference
+from hero_livekit_units.plan.slots import COMING_BACK, WAYS, comeback_s, difference
 
 if TYPE_CHECKING:
     from hero_livekit_units.model.launch import LaunchSpec
@@ -52,11 +54,13 @@ def plan_replacement(group: Group, spec: LaunchSpec) -> None:
             plan_leaving(group, old_spec, None)
         case Way.IDLE_SWAP:
             prepare(group, spec)
+            plan_update(group, spec)
             effect = Effect(Interruption.JOINS_WAIT, "no call runs; a join in that second is retried", seconds=1.0)
             needs = Needs(process=pinned(old).process, people_at_most=0)
             group.act(Action.RESTART, spec, f"{what}, and nobody is in a call", effect, needs)
         case Way.SWAP:
             prepare(group, spec)
+            plan_update(group, spec)
             group.act(Action.SWAP, spec, what, _reconnect(old), pinned(old))
         case Way.DRAIN:
             effect = Effect(Interruption.JOINS_REFUSED, "nobody can join while the last calls end", seconds=None)
@@ -76,6 +80,9 @@ def plan_replacement(group: Group, spec: LaunchSpec) -> None:
 def _possible_when(group: Group, old: InstanceSeen) -> str:
     if group.unsure:
         return "it can be looked at again"
+    edge = group.desired.media[old.spec.slot].edge_from(old.release)
+    if edge is not None and not WAYS.intersection(edge.strategies):
+        return "its definition allows a way, or media.toml asks for a release that may replace it"
     if not old.owned:
         return "the supervisor owns it again"
     if old.in_the_way:
@@ -109,9 +116,7 @@ def plan_leaving(group: Group, spec: LaunchSpec, left_for_s: float | None) -> No
         group.note(name, f"left alone, as its state is unknown: {seen.because}")
         return
     if seen.process is None:
-        if seen.entry is not None and seen.entry.wanted and not group.unsure:
-            because = "it is still wanted, and new rooms go elsewhere"
-            group.act(Action.STOP, spec, because, NO_EFFECT, Needs(absent=True))
+        _plan_left(group, spec, seen)
     elif seen.entry is not None and seen.entry.state is EntryState.STOPPING:
         group.wait(name, _occupancy(seen), "it has ended")
     elif not seen.owned:
@@ -124,6 +129,15 @@ def plan_leaving(group: Group, spec: LaunchSpec, left_for_s: float | None) -> No
         _plan_full(group, spec, seen)
     else:
         _plan_empty(group, spec, seen, left_for_s)
+
+
+def _plan_left(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
+    """A slot in which nothing runs any more: nothing of it is wanted, and nothing lies about that nobody reads."""
+    if seen.entry is not None and seen.entry.wanted and not group.unsure:
+        because = "it is still wanted, and new rooms go elsewhere"
+        group.act(Action.STOP, spec, because, NO_EFFECT, Needs(absent=True))
+    if seen.left:
+        prepare_files(group, spec)
 
 
 def _plan_beside(group: Group, seen: InstanceSeen) -> None:

@@ -17,13 +17,14 @@ from hero_livekit_units.plan.group import (
     Group,
     pinned,
     plan_start,
+    plan_update,
     prepare,
     refuse_edge,
     refuse_unfit,
     refuse_while_in_use,
 )
 from hero_livekit_units.plan.media import plan_leaving, plan_replacement
-from hero_livekit_units.plan.slots import choose, difference, runs
+from hero_livekit_units.plan.slots import choose, difference, routed, runs, sends_here
 from hero_livekit_units.plan.stop import plan_end
 
 if TYPE_CHECKING:
@@ -76,6 +77,9 @@ def _plan_configured(group: Group, spec: LaunchSpec) -> None:
         group.refuse(spec.instance, f"its state is unknown: {seen.because}", "it can be looked at again")
     else:
         prepare(group, spec)
+        # Where something is to be replaced, what it is replaced by gets no new rooms by this.
+        if group.target.serving is None:
+            plan_update(group, spec)
 
 
 def _plan_group(group: Group) -> None:
@@ -103,10 +107,12 @@ def _route(group: Group) -> str:
     """The slot that new rooms go to after this plan: a new one only when it is ready by then."""
     slot = group.target.slot
     spec = group.desired.media[slot]
-    seen = group.seen(spec)
-    startable = seen.verdict is Verdict.STOPPED and not (spec.blocked or seen.program_missing)
+    seen, now = group.seen(spec), routed(group.observed, group.desired)
+    startable = seen.verdict is Verdict.STOPPED and not (spec.blocked or seen.program_missing or group.unsure)
     if startable or seen.verdict in {Verdict.HEALTHY, Verdict.STARTING}:
         return slot
+    if now is not None and group.seen(group.desired.media[now]).verdict is Verdict.UNKNOWN:
+        return now  # one look that failed is no reason to send people back and forth
     others = [other for other, spec in group.desired.media.items() if group.seen(spec).verdict is Verdict.HEALTHY]
     return others[0] if others else slot
 
@@ -115,10 +121,13 @@ def _sent_for_s(group: Group, slot: str) -> float | None:
     """For how long joins have been sent to a slot and to no other, None where they are not yet."""
     ages_s = []
     for spec in group.desired.by_slot[slot]:
-        sends = spec in group.desired.steering_units[slot]
-        if sends or spec.carries_calls:
-            seen = group.seen(spec)
-            if seen.process is None or (sends and not runs(seen, spec)):
+        seen = group.seen(spec)
+        if spec in group.desired.steering_units[slot]:
+            if not sends_here(seen, spec) or seen.updated_for_s is None:
+                return None
+            ages_s.append(seen.updated_for_s)
+        elif spec.carries_calls:
+            if seen.process is None:
                 return None
             ages_s.append(seen.process.age_s)
     return min(ages_s)
@@ -128,6 +137,7 @@ def _plan_run(group: Group, spec: LaunchSpec) -> None:
     name, seen = spec.instance, group.seen(spec)
     match seen.verdict:
         case Verdict.HEALTHY:
+            plan_update(group, spec)
             _plan_healthy(group, spec)
         case Verdict.STOPPED:
             plan_start(group, spec, seen.because)

@@ -20,7 +20,7 @@ from hero_livekit_units.model.observed import (
 from hero_livekit_units.model.plan import Action
 
 if TYPE_CHECKING:
-    from hero_livekit_units.model.launch import LaunchSpec
+    from hero_livekit_units.model.launch import LaunchFile, LaunchSpec
     from hero_livekit_units.model.observed import InstanceSeen
     from hero_livekit_units.model.plan import Step
 
@@ -33,7 +33,9 @@ def simulate(seen: InstanceSeen, step: Step, spec: LaunchSpec) -> InstanceSeen:
     entry = seen.entry or Entry(spec.instance, False, EntryState.STOPPED, None, "", "")  # noqa: FBT003
     match step.action:
         case Action.WRITE_FILES:
-            return attrs.evolve(seen, files_differ={**seen.files_differ, spec.digest: ()})
+            return attrs.evolve(_written(seen, spec, spec.start_files), left=())
+        case Action.UPDATE:
+            return attrs.evolve(_written(seen, spec, spec.live_files), updated_for_s=0.0)
         case Action.REGISTER:
             return attrs.evolve(seen, entry=attrs.evolve(entry, digest=spec.digest, launch_digest=spec.launch_digest))
         case Action.START | Action.RESTART | Action.SWAP:
@@ -74,6 +76,19 @@ def reached(seen: InstanceSeen, after: InstanceSeen, *, unlike: ProcessId | None
             after.process.launch_digest == ANY_LAUNCH or seen.process.launch_digest in {after.process.launch_digest, ""}
         )
     )
+
+
+def _written(seen: InstanceSeen, spec: LaunchSpec, files: tuple[LaunchFile, ...]) -> InstanceSeen:
+    differ = seen.differ(spec)
+    left = (file.path for file in spec.files if file not in files and (differ is None or file.path in differ))
+    # The other ways of the instance read the same files at their start, and others while they run.
+    live = {file.path for file in files if not file.read_at_start}
+    start = {file.path for file in files if file.read_at_start}
+    others = {
+        digest: paths if paths is None else tuple(sorted({*paths, *live} - start))
+        for digest, paths in seen.files_differ.items()
+    }
+    return attrs.evolve(seen, files_differ={**others, spec.digest: tuple(left)})
 
 
 def _running(seen: InstanceSeen, entry: Entry, spec: LaunchSpec, launch_digest: str) -> InstanceSeen:

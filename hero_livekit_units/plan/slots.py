@@ -34,6 +34,9 @@ _STRATEGIES = {
 }
 
 
+WAYS = frozenset(_STRATEGIES.values())
+
+
 @frozen
 class Target:
     """Where the media should run.
@@ -57,9 +60,9 @@ def choose(observed: Observed, desired: Desired, allowed: frozenset[Allowed] = f
     seen = {slot: observed.instance(spec.instance) for slot, spec in desired.media.items()}
     current = [slot for slot, spec in desired.media.items() if runs(seen[slot], spec)]
     if current:
-        routed = _routed(observed, desired)
+        way = routed(observed, desired)
         # Two can be right after an upgrade was taken back: stay where people are sent already.
-        return Target(min(current, key=lambda slot: (seen[slot].verdict is not Verdict.HEALTHY, slot != routed)))
+        return Target(min(current, key=lambda slot: (seen[slot].verdict is not Verdict.HEALTHY, slot != way)))
     coming = [slot for slot in desired.slots if seen[slot].process is None and seen[slot].verdict is Verdict.UNHEALTHY]
     if coming:
         return Target(coming[0])
@@ -67,8 +70,8 @@ def choose(observed: Observed, desired: Desired, allowed: frozenset[Allowed] = f
         slot for slot in desired.slots if seen[slot].process is not None and seen[slot].verdict is not Verdict.FOREIGN
     ]
     if old:
-        routed = _routed(observed, desired)
-        serving = min(old, key=lambda slot: (seen[slot].verdict is not Verdict.HEALTHY, slot != routed))
+        way = routed(observed, desired)
+        serving = min(old, key=lambda slot: (seen[slot].verdict is not Verdict.HEALTHY, slot != way))
         return _replacement(desired, seen, serving, allowed)
     startable = [slot for slot in desired.slots if seen[slot].verdict is Verdict.STOPPED]
     return Target(startable[0] if startable else desired.slots[0])
@@ -96,10 +99,17 @@ def runs(seen: InstanceSeen, spec: LaunchSpec) -> bool:
     return seen.process.launch_digest in {spec.launch_digest, ""}
 
 
-def _routed(observed: Observed, desired: Desired) -> str | None:
-    """The slot that what stands beside the media sends new rooms to, None where that is open."""
+def sends_here(seen: InstanceSeen, spec: LaunchSpec) -> bool:
+    """Whether what stands beside the media runs in this way, by its launch and by what it reads while it runs."""
+    differ = seen.differ(spec)
+    live = {file.path for file in spec.live_files}
+    return runs(seen, spec) and differ is not None and live.isdisjoint(differ)
+
+
+def routed(observed: Observed, desired: Desired) -> str | None:
+    """The slot that what stands beside the media sends new rooms to, None where that is open or unknown."""
     for slot, specs in desired.steering_units.items():
-        if any(runs(observed.instance(spec.instance), spec) for spec in specs):
+        if any(sends_here(observed.instance(spec.instance), spec) for spec in specs):
             return slot
     return None
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hero_livekit_units.backend.app import build_app
+from hero_livekit_units.backend.rooms import Rooms
+from hero_livekit_units.backend.routes import Routes
 from hero_livekit_units.backend.settings import read_settings
 from hero_livekit_units.backend.store import Store
-from tests.backend.running import BACKEND_SECRET, settings_for
+from tests.backend.running import API_KEY, API_SECRET, BACKEND_SECRET, LIVEKIT_URL, settings_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +30,11 @@ class BuggyStore(Store):
     def record(self, grant: Grant) -> None:
         """Fail in a way that nobody foresaw."""
         raise ZeroDivisionError(grant.token_id)
+
+
+def rooms() -> Rooms:
+    """One address for all rooms."""
+    return Rooms(lambda: Routes(LIVEKIT_URL), key=API_KEY, secret=API_SECRET)
 
 
 async def post(app: Any, receive: Receive, sent: list[Message]) -> None:
@@ -63,7 +70,7 @@ def test_stalled_body_is_given_up(tmp_path: Path) -> None:
 
     sent: list[Message] = []
     with closing(Store(tmp_path / "backend.db")) as store:
-        app = build_app(read_settings(settings_for(tmp_path), {}), store, body_timeout_s=0.05)
+        app = build_app(read_settings(settings_for(tmp_path), {}), store, rooms(), body_timeout_s=0.05)
         asyncio.run(post(app, receive, sent))
 
     assert answer(sent) == (408, {"error": "the body did not arrive in time", "field": "", "hint": "send it faster"})
@@ -80,7 +87,7 @@ def test_endless_body_is_refused_after_a_mebibyte(tmp_path: Path) -> None:
 
     sent: list[Message] = []
     with closing(Store(tmp_path / "backend.db")) as store:
-        asyncio.run(post(build_app(read_settings(settings_for(tmp_path), {}), store), receive, sent))
+        asyncio.run(post(build_app(read_settings(settings_for(tmp_path), {}), store, rooms()), receive, sent))
 
     assert answer(sent) == (413, {"error": "the body is too long", "field": "", "hint": "at most 16384 bytes"})
     assert chunks == 17
@@ -98,7 +105,7 @@ def test_long_body_that_stalls_is_told_its_length(tmp_path: Path) -> None:
 
     sent: list[Message] = []
     with closing(Store(tmp_path / "backend.db")) as store:
-        app = build_app(read_settings(settings_for(tmp_path), {}), store, body_timeout_s=0.05)
+        app = build_app(read_settings(settings_for(tmp_path), {}), store, rooms(), body_timeout_s=0.05)
         asyncio.run(post(app, receive, sent))
 
     assert answer(sent)[0] == 413
@@ -112,7 +119,7 @@ def test_client_that_hangs_up_is_no_error(tmp_path: Path) -> None:
 
     sent: list[Message] = []
     with closing(Store(tmp_path / "backend.db")) as store:
-        asyncio.run(post(build_app(read_settings(settings_for(tmp_path), {}), store), receive, sent))
+        asyncio.run(post(build_app(read_settings(settings_for(tmp_path), {}), store, rooms()), receive, sent))
 
     assert answer(sent)[0] == 400
 
@@ -125,7 +132,7 @@ def test_bug_is_answered_and_reported(tmp_path: Path) -> None:
 
     sent: list[Message] = []
     with closing(BuggyStore(tmp_path / "backend.db")) as store:
-        app = build_app(read_settings(settings_for(tmp_path), {}), store)
+        app = build_app(read_settings(settings_for(tmp_path), {}), store, rooms())
         with pytest.raises(ZeroDivisionError):
             asyncio.run(post(app, receive, sent))
 

@@ -36,7 +36,7 @@ def test_everything_missing_is_named_at_once() -> None:
     with pytest.raises(DaemonError) as caught:
         read_settings({"LIVEKIT_API_KEY": ""}, {})
 
-    names = "LIVEKIT_API_KEY, LIVEKIT_API_SECRET, SQLITE_PATH, LIVEKIT_URL, BACKEND_SECRET"
+    names = "LIVEKIT_API_KEY, LIVEKIT_API_SECRET, SQLITE_PATH, BACKEND_SECRET, LIVEKIT_URL or ROUTES_FILE"
     assert f"cannot start lk-backend: {names} are not set" == str(caught.value)
 
 

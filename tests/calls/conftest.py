@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+FIGURES: list[str] = []  # what was measured, for the end of the run
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what was measured."""
+    for figure in FIGURES:
+        terminalreporter.write_line(figure)
+
 
 @pytest.fixture
 def stopped_server(livekit_server: Path, tmp_path: Path) -> Iterator[LiveServer]:

@@ -32,7 +32,7 @@ DEADLINE_S = 20.0
 # A client's word that it leaves can be lost as its process ends. livekit-server then counts it for 20.3 s (measured
 # three times with participants that were killed).
 LEAVING_S = 60.0
-MEDIA = "livekit-server@a"
+SLOT_OFFSET = 10  # from the ports of slot a to those of slot b
 
 
 class Stack:
@@ -53,7 +53,7 @@ class Stack:
     def write_settings(self, **changes: str) -> None:
         """Write media.toml: free ports, kept once chosen, and changes to `[livekit]`."""
         if not hasattr(self, "ports"):
-            self.ports = free_ports(6)
+            self.ports = free_ports(6, beside=SLOT_OFFSET)
         http, rtc_tcp, rtc_udp, prometheus, debug, backend = self.ports
         lines = [f'{key} = "{value}"' for key, value in changes.items()]
         self.places.home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -129,8 +129,22 @@ class Stack:
 
     def people(self) -> int | None:
         """Who is in a call, by the server's own count; None when that could not be had."""
-        calls = self.media.status().instance(MEDIA).calls
-        return calls.people if calls else None
+        counts = [seen.calls.people for seen in self.media.status().instances if seen.calls]
+        return None if None in counts else sum(count or 0 for count in counts)
+
+    def slot_of(self, seat: Seat) -> str:
+        """The slot that a seat was sent to."""
+        return {self.ports[0]: "a", self.ports[0] + SLOT_OFFSET: "b"}[int(seat.url.rpartition(":")[2])]
+
+    def media_instance(self) -> str:
+        """The livekit-server that new rooms go to."""
+        return f"livekit-server@{self.media.status().slot}"
+
+    def servers(self) -> dict[str, str]:
+        """The release of each livekit-server that runs, by slot."""
+        return {
+            seen.spec.slot: seen.release for seen in self.media.status().instances if seen.spec.slot and seen.process
+        }
 
     def until_empty(self) -> None:
         """Wait until the server knows that everybody has left."""

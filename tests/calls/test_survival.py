@@ -87,29 +87,6 @@ def test_a_hundred_callers_at_once_start_one_process_each(stack: Stack) -> None:
     assert [seen.entry.restarts for seen in stack.media.status().instances if seen.entry] == [0, 0]
 
 
-def test_nothing_is_restarted_under_a_call_and_an_idle_server_is(stack: Stack) -> None:
-    """A changed configuration waits for the people to leave, and says so."""
-    assert stack.media.ensure().converged
-    before = stack.identities()
-    with Call() as call:
-        call.start([stack.seat(name, "busy") for name in ("alice", "bob")])
-        call.listen(BASELINE_S)
-        call.mark("configured")
-        stack.write_settings(log_level="debug")
-        receipt = stack.media.ensure()
-        call.listen(SETTLE_S)
-        verdict = judge(call.report())
-    assert not receipt.converged
-    assert [refusal.because for refusal in receipt.refusals] == [
-        "it runs with another configuration, but a restart would cut off 2 people in 1 rooms"
-    ]
-    assert stack.identities()["livekit-server@a"] == before["livekit-server@a"]
-    assert verdict.calls_dropped == 0
-    stack.until_empty()
-    assert stack.media.ensure().converged
-    assert stack.identities()["livekit-server@a"] != before["livekit-server@a"]
-
-
 def test_a_server_that_dies_comes_back_and_so_do_the_people(stack: Stack) -> None:
     """hero_proc restarts what died by itself; clients reconnect, which is an interruption and no drop."""
     assert stack.media.ensure().converged

@@ -69,7 +69,7 @@ def test_a_port_that_the_user_chose_goes_everywhere(catalog: Catalog) -> None:
     spec = specs["livekit-server@a"]
     assert spec.files[0].values["port"] == 17880
     assert {probe.port.number for probe in spec.probes} == {17880}
-    assert "LIVEKIT_URL=ws://127.0.0.1:17880\n" in specs["lk-backend"].files[0].template
+    assert specs["lk-backend"].live_files[0].values["join_url"] == "ws://127.0.0.1:17880"
 
 
 def test_resolving_is_pure(catalog: Catalog) -> None:
@@ -125,7 +125,7 @@ def test_the_default_settings_are_the_desired_state(catalog: Catalog) -> None:
     """Without a media.toml both units are wanted, and the backend hands out the address of the media server."""
     specs = desired_specs(catalog, Settings(), home="/srv/media", python="/usr/bin/python3")
     assert [spec.instance for spec in specs] == ["livekit-server@a", "lk-backend"]
-    assert "LIVEKIT_URL=ws://127.0.0.1:7880\n" in specs[1].files[0].template
+    assert specs[1].live_files[0].values["join_url"] == "ws://127.0.0.1:7880"
 
 
 def test_companions_come_when_they_are_enabled(catalog: Catalog) -> None:
@@ -133,7 +133,7 @@ def test_companions_come_when_they_are_enabled(catalog: Catalog) -> None:
     specs = desired(catalog, "[redis]\nenabled = true\nown = true\n[front]\nenabled = true")
     assert list(specs) == ["livekit-redis", "livekit-front", "livekit-server@a", "lk-backend"]
     assert specs["livekit-server@a"].files[0].values["redis"]["address"] == "127.0.0.1:6379"
-    assert "LIVEKIT_URL=ws://127.0.0.1:7980\n" in specs["lk-backend"].files[0].template
+    assert specs["lk-backend"].live_files[0].values["join_url"] == "ws://127.0.0.1:7980"
     assert "server a 127.0.0.1:7880 weight 100\n" in specs["livekit-front"].files[0].template
 
 

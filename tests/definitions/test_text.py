@@ -6,7 +6,7 @@ import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 from hero_livekit_units.definitions.layout import sections
 from hero_livekit_units.definitions.text import Places
@@ -26,6 +26,7 @@ def entries(found: tuple[Entry, ...]) -> Iterator[Entry]:
 
 
 @given(toml_texts())
+@example('"b"=1\t# trailing\na=1\n')
 def test_every_key_is_found_on_its_line(text: str) -> None:
     """The same line that the layout of the text gives, which is found in another way."""
     places = Places(text)

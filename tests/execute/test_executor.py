@@ -323,7 +323,7 @@ def test_what_cannot_be_seen_is_not_absent(stage: Stage) -> None:
     assert stage.registry.acted == [f"register {MEDIA}"]
 
 
-@pytest.mark.parametrize("action", [Action.START, Action.RESTART, Action.SWAP])
+@pytest.mark.parametrize("action", [Action.START, Action.RESTART, Action.SWAP, Action.STOP, Action.KILL])
 def test_files_of_older_launches(action: Action, stage: Stage) -> None:
     """They are gone once another launch runs; its own, those of what is registered and all others stay."""
     if action is not Action.START:
@@ -340,14 +340,27 @@ def test_files_of_older_launches(action: Action, stage: Stage) -> None:
     assert Path(stage.spec.files[0].path).exists()
 
 
-@pytest.mark.parametrize("action", [Action.WRITE_FILES, Action.REGISTER, Action.STOP, Action.AWAIT_READY])
-def test_files_that_may_be_read_again(action: Action, stage: Stage) -> None:
-    """Until another launch runs, a supervisor may start the older one once more."""
+@pytest.mark.parametrize("action", [Action.REGISTER, Action.UPDATE, Action.AWAIT_READY])
+def test_files_that_are_of_no_matter_to_a_step(action: Action, stage: Stage) -> None:
+    """Only who writes files, or has another launch running, tidies up."""
     stage.run()
     old = Path(stage.spec.folder, "launch-0123456789abcdef")
     old.mkdir()
     stage.do(step(action))
     assert old.exists()
+
+
+def test_files_that_may_be_read_again(stage: Stage) -> None:
+    """While a supervisor is about to start something once more, it may be an older launch."""
+    stage.run()
+    stage.registry.crash(MEDIA)
+    old = Path(stage.spec.folder, "launch-0123456789abcdef")
+    old.mkdir()
+    stage.do(step(Action.WRITE_FILES))
+    assert old.exists()
+    stage.registry.start(MEDIA)
+    stage.do(step(Action.WRITE_FILES))
+    assert not old.exists()
 
 
 ASKED = {

@@ -57,6 +57,7 @@ def written(home: Path, text: str, unit: str, secrets: dict[str, Any] | None = N
     (spec,) = [spec for spec in specs if spec.unit == unit]
     Path(spec.folder).mkdir(parents=True)
     for file in spec.files:
+        Path(file.path).parent.mkdir(parents=True, exist_ok=True)
         Path(file.path).write_text(file_text(file, secrets or {}))
     return spec
 

@@ -10,6 +10,7 @@ from hero_livekit_units.livekit.desired import (
     MEDIA,
     REDIS,
     desired_specs,
+    desired_state,
     join_url,
     port_numbers,
     wanted_units,
@@ -154,14 +155,38 @@ def test_the_configuration_follows(text: str, there: dict[str, Any], missing: li
     ids=["default", "any", "any-ipv6", "ipv6", "slot-b", "backend-port", "front", "front-tls"],
 )
 def test_where_people_join(text: str, url: str, token_url: str, catalog: Catalog) -> None:
-    """One address, in the backend's file, in the file for other programs, and asked for."""
+    """One address, in the file that the backend and other programs read, and asked for; and those of the slots.
+
+    With a front all join there, whatever the slot, so that nobody has to know one.
+    """
     settings = read_settings(text, "media.toml", catalog)
     assert join_url(settings, catalog) == url
     specs = desired_specs(catalog, settings, home="/srv/media", python="/usr/bin/python3")
     backend = {file.path.rpartition("/")[2]: file for file in specs[-1].files}
-    assert f"LIVEKIT_URL={url}\n" in backend["backend.env"].template
-    assert backend["runtime.json"].values["join_url"] == url
+    assert "ROUTES_FILE=/srv/media/runtime.json\n" in backend["backend.env"].template
+    runtime = backend["runtime.json"].values
+    assert runtime["join_url"] == url
+    assert (url in runtime["slots"].values()) if "slots" in runtime else settings.front.enabled
     assert backend["runtime.json"].values["token_url"] == token_url
+
+
+@pytest.mark.parametrize(
+    ("text", "because"),
+    [
+        ("", ""),
+        ("[livekit]\ntwo_slots = false", "media.toml says two_slots = false"),
+        ("[front]\nenabled = true", "the front cannot be told yet which slot gets new rooms without its restart"),
+        ("[redis]\nenabled = true\nown = true", "with Redis livekit-server chooses the slot of a new room itself"),
+    ],
+    ids=["by-tokens", "off", "front", "redis"],
+)
+def test_whether_joins_are_steered(text: str, because: str, catalog: Catalog) -> None:
+    """By lk-backend, unless media.toml says no or something else chooses; then it knows of one address only."""
+    settings = read_settings(text, "media.toml", catalog)
+    found = desired_state(catalog, settings, home="/srv/media", python="/usr/bin/python3")
+    assert (found.steering.possible, found.steering.because) == (not because, because)
+    (runtime,) = found.preferred[-1].live_files
+    assert ("slots" in runtime.values) == (not because)
 
 
 @pytest.mark.parametrize("wanted", ["1.11.0", "1.11.0-r1"])

@@ -193,7 +193,7 @@ RUN = {
     ),
     "file-edited-by-hand": Case(
         "A file differs: it is written anew, and nothing restarts.",
-        world(healthy(MEDIA, files_differ={MEDIA.digest: ("/x/livekit.yaml", "/x/keys.yaml")}), healthy(BACKEND)),
+        world(healthy(MEDIA, files_differ={MEDIA.digest: (MEDIA.files[0].path,)}), healthy(BACKEND)),
     ),
     "files-not-compared": Case(
         "Nobody could compare the files: they are written, which is harmless.",
@@ -408,6 +408,10 @@ REPLACE = {
     "release-idle-swap": Case(
         "The release before runs and nobody is in a call: restart in place with the wanted one.",
         world(_on(MEDIA), healthy(BACKEND)),
+    ),
+    "spare-slot-with-old-files": Case(
+        "The slot that was left still holds what its last launch has read, perhaps with old secrets: it is removed.",
+        world(healthy(MEDIA), healthy(BACKEND), stopped(MEDIA_B, left=("/srv/media/slots/b/launch-0",))),
     ),
     "release-after-a-crash": Case(
         "The release before has started anew 2.5 s ago: nobody is in a call yet, and that means nothing for 3.5 s.",
@@ -845,7 +849,7 @@ CONFIGURE = {
     "configure-what-runs": Case(
         "Whatever runs goes on: only files and registrations change.",
         world(
-            healthy(MEDIA, process=OLDER, calls=CROWD, files_differ={MEDIA.digest: ("/x/livekit.yaml",)}),
+            healthy(MEDIA, process=OLDER, calls=CROWD, files_differ={MEDIA.digest: (MEDIA.files[0].path,)}),
             _backend(entry=entry(BACKEND, digest="f" * 16)),
         ),
         goal=Goal.CONFIGURE,

@@ -293,10 +293,14 @@ def test_what_carries_no_calls_has_none_afterwards() -> None:
 
 
 def test_files_and_registration() -> None:
-    """Only the variant that was written or registered is so; what runs does not change by it."""
+    """All ways of an instance read the same at their start, and one at a time is in force; what runs stays as it is."""
     found = stopped(BACKEND)
+    live = tuple(file.path for file in BACKEND_B.live_files)
     written = simulate(found, attrs.evolve(step(Action.WRITE_FILES), digest=BACKEND_B.digest), BACKEND_B)
-    assert (written.differ(BACKEND_B), written.differ(BACKEND)) == ((), found.differ(BACKEND))
+    assert (written.differ(BACKEND_B), written.differ(BACKEND)) == (live, live)
+    updated = simulate(written, attrs.evolve(step(Action.UPDATE), digest=BACKEND_B.digest), BACKEND_B)
+    assert (updated.differ(BACKEND_B), updated.differ(BACKEND)) == ((), live)
+    assert updated.updated_for_s == 0.0
     registered = simulate(found, step(Action.REGISTER), BACKEND_B)
     assert registered.entry is not None
     assert (registered.entry.digest, registered.entry.wanted) == (BACKEND_B.digest, False)

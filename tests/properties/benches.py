@@ -46,8 +46,8 @@ class Model:
 
     def __init__(self) -> None:
         self.host = Host(steering=False)
-        for spec in desired("1.13.5-r1", steering=False).specs:
-            self.host.launches.add((spec.instance, spec.launch_digest))
+        for spec in desired("1.13.5-r1", steering=False).preferred:
+            self.host.disk.update({file.path: file.template for file in spec.files})
         self.registry: Registry = ModelRegistry(self.host)
         found = desired("1.13.5-r1", steering=False)
         self.spec: LaunchSpec = next(iter(found.media.values()))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.errors import PlanRefused
 from hero_livekit_units.livekit.desired import BACKEND, MEDIA
+from hero_livekit_units.model.launch import launch_folder
 from hero_livekit_units.model.observed import EntryState, Verdict
 from hero_livekit_units.model.plan import ENDING, Allowed, Goal
 from hero_livekit_units.plan.explain import explain
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Sequence
 
+    from hero_livekit_units.model.desired import Desired
     from hero_livekit_units.model.plan import Plan
     from tests.properties.world import Went
 
@@ -285,9 +287,16 @@ class History:
                 raise Broken(f"the files of {one.instance} are not as they should be")
             if job is None or not job.wanted or job.process != alive[0].id or job.spec.digest != one.digest:
                 raise Broken(f"{one.instance} is not registered as it should be")
+        self._tidy(wanted)
         for instance, job in self.host.jobs.items():
             if job.wanted and instance not in {spec.instance, backend.instance}:
                 raise Broken(f"{instance} is wanted in the end")
+
+    def _tidy(self, wanted: Desired) -> None:
+        """Nothing lies about that nobody reads."""
+        for spec in wanted.specs:
+            if self.host.launch_folders(spec) - {launch_folder(spec.folder, spec.launch_digest)}:
+                raise Broken(f"{spec.instance} has files that nobody reads")
 
 
 # -- by dice

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from contextlib import contextmanager
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,11 @@ from hero_livekit_units import earlier
 from hero_livekit_units.definitions.files import shipped_catalog
 from hero_livekit_units.ensure import ensure
 from hero_livekit_units.errors import EntryNotFound, RegistryUnavailable, StepFailed, StepTimedOut, UnitsError
+from hero_livekit_units.execute.files import Disk
 from hero_livekit_units.livekit.desired import BACKEND, MEDIA, desired_state
 from hero_livekit_units.look import Clock, Wish, World
 from hero_livekit_units.model.desired import Desired, Steering
-from hero_livekit_units.model.launch import LaunchSpec, by_instance
+from hero_livekit_units.model.launch import LaunchFile, LaunchSpec, by_instance, launch_folder
 from hero_livekit_units.model.observed import (
     CallsSeen,
     Entry,
@@ -41,6 +42,7 @@ from hero_livekit_units.model.observed import (
 from hero_livekit_units.model.plan import Action, Allowed, Goal
 from hero_livekit_units.model.receipt import Receipt
 from hero_livekit_units.model.settings import LivekitSettings, Settings
+from hero_livekit_units.observe.files import unread
 from hero_livekit_units.observe.observer import Observer, as_launched
 from hero_livekit_units.observe.verdict import conclude, foreign_holder
 from hero_livekit_units.registry.port import Recorded, Survey
@@ -94,18 +96,24 @@ class Fault(StrEnum):
 
 _LOST = {Fault.LOST, Fault.SLOW, Fault.AWAY_AFTER}  # it is done, and the answer does not arrive
 
-_ROUTES: dict[str, str] = {}  # by the launch of an lk-backend: the slot it sends new rooms to
+_ROUTES: dict[str, str] = {}  # by what an lk-backend reads while it runs: the slot it sends new rooms to
 
 
 @cache
 def desired(release: str, *, steering: bool) -> Desired:
-    """What should run, of this release; its files are data of the model."""
+    """What should run, of this release; each reads one file at its start and one while it runs."""
     settings = Settings(livekit=LivekitSettings(version=release))
     found = desired_state(CATALOG, settings, home="/srv/media", python="/usr/bin/python3")
-    by_slot = {slot: tuple(attrs.evolve(spec, files=()) for spec in specs) for slot, specs in found.by_slot.items()}
+    by_slot = {slot: tuple(map(_with_files, specs)) for slot, specs in found.by_slot.items()}
     for slot, specs in by_slot.items():
-        _ROUTES.update({spec.launch_digest: slot for spec in specs if spec.unit == BACKEND})
+        _ROUTES.update({spec.digest: slot for spec in specs if spec.unit == BACKEND})
     return Desired(by_slot, _STEERED if steering else _UNSTEERED)
+
+
+def _with_files(spec: LaunchSpec) -> LaunchSpec:
+    start = LaunchFile(f"{launch_folder(spec.folder, spec.launch_digest)}/start", 0o600, template=spec.launch_digest)
+    live = LaunchFile(f"{spec.folder}/live", 0o600, template=spec.digest, read_at_start=False)
+    return attrs.evolve(spec, files=(start, live))
 
 
 @frozen
@@ -191,7 +199,7 @@ class Host:
         self.processes: dict[int, Process] = {}
         self.jobs: dict[str, Job] = {}
         self.disk: dict[str, str] = {}
-        self.launches: set[tuple[str, str]] = set()
+        self.written_s: dict[str, float] = {}
         self.stored = {name: f"{name}-value" for name in ("api_key", "api_secret", "backend_secret")}
         self.recorded: list[tuple[str, Recorded]] = []
         self.away = False
@@ -203,7 +211,6 @@ class Host:
         self.clients: list[Client] = []
         self.dropped = 0
         self.refused_joins = 0
-        self.routed = "a"
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self._next_pid = 1000
@@ -247,9 +254,18 @@ class Host:
         return [one for one in self.processes.values() if one.spec is not None and one.spec.carries_calls]
 
     def differ(self, spec: LaunchSpec) -> tuple[str, ...]:
-        """Paths that are missing or not as they should be: those of the launch, and what lies beside."""
-        launch = (spec.instance, spec.launch_digest) in self.launches
-        return () if launch and self.disk.get(spec.instance) == spec.digest else (f"/srv/media/{spec.instance}",)
+        """Paths that are missing or not as they should be."""
+        return tuple(file.path for file in spec.files if self.disk.get(file.path) != file.template)
+
+    def launch_folders(self, spec: LaunchSpec) -> set[str]:
+        """The folders of launches that an instance has."""
+        folders = {path.rpartition("/")[0] for path in self.disk if path.endswith("/start")}
+        return {folder for folder in folders if folder.startswith(f"{spec.folder}/")}
+
+    @property
+    def routed(self) -> str:
+        """The slot that new rooms are sent to."""
+        return _ROUTES.get(self.disk.get("/srv/media/backend/live", ""), "a")
 
     def owner(self, port: tuple[str, int]) -> Process | None:
         """Who holds a port."""
@@ -311,7 +327,7 @@ class Host:
         ports = {_number(port) for port in spec.ports}
         taken = [port for port in ports if self.owner(port) is not None]
         process = self._spawn(spec, set() if taken else ports)
-        if (spec.instance, spec.launch_digest) not in self.launches:
+        if any(file.path not in self.disk for file in spec.files):
             self.broken.append(f"{spec.instance} was started without its files")
         if taken:
             number = min(number for _, number in taken)
@@ -323,8 +339,6 @@ class Host:
 
     def _ready(self, process: Process) -> None:
         process.ready, process.ready_since_s = True, self.now_s
-        if process.spec is not None and process.spec.unit == BACKEND:
-            self.routed = _ROUTES[process.spec.launch_digest]
         self._in(BACK_S, self._land)
 
     def stop_signal(self, process: Process) -> None:
@@ -366,8 +380,7 @@ class Host:
         if not backends:
             self.refused_joins += people
             return
-        assert backends[0].spec is not None
-        server = self._server(room, _ROUTES[backends[0].spec.launch_digest])
+        server = self._server(room, self.routed)
         if server is None:
             self.refused_joins += people
         else:
@@ -608,13 +621,13 @@ class Host:
                 job.wanted,
                 job.state.value,
                 job.spec.digest,
-                self.disk.get(instance, ""),
+                tuple(text for path, text in sorted(self.disk.items()) if path.startswith(f"{job.spec.folder}/")),
             )
         return found
 
 
 class _Plane:
-    """A control plane that acts: a Progress that notes its step, and writes the files of the model."""
+    """A control plane that acts: a Progress that notes its step."""
 
     def __init__(self, host: Host, asked: Asked, script: Sequence[tuple[str, int, Fault]], other: Asked | None) -> None:
         self.host = host
@@ -640,21 +653,38 @@ class _Plane:
             run(self.host, self._other)
 
     def step(self, step: Step) -> None:
-        """A step begins; files are written here, as data."""
+        """A step begins."""
         self.step_now = step
-        if step.action is Action.WRITE_FILES:
-            self.host.act(f"write {step.instance}", lambda: self._write(step), asks=False)
 
     def waiting(self, instance: str, what: str) -> None:
         """Say nothing."""
 
-    def _write(self, step: Step) -> None:
-        if self.host.disk_full:
-            raise StepFailed(f"write {step.instance}", "No space left on device; the old file is as it was")
-        spec = desired(self.asked.release, steering=self.host.steering).spec(step.instance, step.digest)
-        assert spec is not None
-        self.host.disk[step.instance] = spec.digest
-        self.host.launches.add((spec.instance, spec.launch_digest))
+
+class ModelDisk(Disk):
+    """The files of the host."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def write(self, files: Sequence[LaunchFile], _secrets: Mapping[str, Any]) -> None:
+        """Write each of them."""
+        for file in files:
+            self._host.act(f"write {file.path}", partial(self._write, file), asks=False)
+
+    def _write(self, file: LaunchFile) -> None:
+        if self._host.disk_full:
+            raise StepFailed(f"write {file.path}", "No space left on device; the old file is as it was")
+        self._host.disk[file.path] = file.template
+        self._host.written_s[file.path] = self._host.now_s
+
+    def differ(self, spec: LaunchSpec, _secrets: Mapping[str, Any]) -> tuple[str, ...]:
+        """Paths that are missing or not as they should be."""
+        return self._host.differ(spec)
+
+    def remove_unread(self, seen: InstanceSeen, wanted: LaunchSpec) -> None:
+        """Remove what launches have read that are over."""
+        for folder in unread(seen, [wanted], self._host.launch_folders(wanted)):
+            del self._host.disk[f"{folder}/start"]
 
 
 class ModelRegistry:
@@ -800,6 +830,7 @@ class ModelObserver(Observer):
             in_the_way = tuple(port for port in new if port.held and port.owner_pid != seen.id.pid)
             ports = self._ports(launched.ports)
         asked = seen is not None and foreign_holder(seen, ports) is None
+        written_s = host.written_s.get(spec.live_files[0].path)
         good = None if "probes" in host.blind or (process and process.suspended) else bool(process and process.ready)
         probes = tuple(
             ProbeSeen(probe, good if asked else False, f"{probe.name}: {good}", 0.5) for probe in launched.probes
@@ -812,7 +843,7 @@ class ModelObserver(Observer):
             ports=ports,
             probes=probes,
         )
-        return InstanceSeen(
+        found = InstanceSeen(
             spec=spec,
             registry_looked=survey.entries is not None,
             entry=entry,
@@ -826,6 +857,10 @@ class ModelObserver(Observer):
             because=because,
             evidence=(),
             in_the_way=in_the_way,
+            updated_for_s=host.now_s - written_s if written_s is not None else None,
+        )
+        return (
+            found if secrets is None else attrs.evolve(found, left=unread(found, variants, host.launch_folders(spec)))
         )
 
     def _owned(self, entry: Entry | None) -> Process | None:
@@ -890,7 +925,7 @@ def place(host: Host) -> Place:
     """A host as `ensure` takes it."""
     registry = ModelRegistry(host)
     clock = Clock(lambda: host.wall_s, lambda: host.now_s, host.advance)
-    return Place(registry, ModelObserver(host, registry), Path("/srv/media"), clock, host)
+    return Place(registry, ModelObserver(host, registry), Path("/srv/media"), clock, ModelDisk(host), host)
 
 
 def wish(host: Host, asked: Asked) -> Wish:
