@@ -17,9 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import requests
-
-from hero_livekit_units.calls.call import SETTLE_S, Call, Seat
+from hero_livekit_units.calls.call import SETTLE_S, Call
 from hero_livekit_units.calls.network import require_interface
 from hero_livekit_units.calls.verdict import judge
 from hero_livekit_units.cli.progress import shown
@@ -31,6 +29,8 @@ from hero_livekit_units.media import Media
 from hero_livekit_units.model.observed import ProcessId
 from hero_livekit_units.observe.kernel import is_alive, see_process
 from hero_livekit_units.places import Places, find_places
+from hero_livekit_units.verify.daemons import Supervisor
+from hero_livekit_units.verify.host import Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,8 @@ def disturbed_call(call: Call, places: Places, plane: Plane) -> dict[str, Any]:
     """A call of two, undisturbed for a while and then with the programs around it killed; the result as data."""
     told("4. a call: two participants in processes of their own")
     before = plane.status()
-    call.start([seat(places, before, name) for name in ("alice", "bob")])
+    door = Door(places.home)
+    call.start([door.seat(ROOM, name) for name in ("alice", "bob")])
     print("   both hear each other; ten undisturbed seconds for comparison")
     call.listen(10.0)
     call.mark("disturbed")
@@ -108,10 +109,9 @@ def disturbed_call(call: Call, places: Places, plane: Plane) -> dict[str, Any]:
         plane.start()
     told("6. kill -9 of hero_proc, three times")
     supervisors = 3
+    hero_proc = Supervisor(Media.connect(places=places))
     for _ in range(supervisors):
-        kill_hero_proc(plane)
-        hlu("hero-proc", "start")
-        until("hero_proc has found its units again", lambda: plane.status()["supervisor"]["verdict"] == "healthy")
+        hero_proc.crash()
     told("7. a hundred times ensure")
     ensures = 100
     changed = sum(plane.client.call("livekitservice.ensure", deadline_s=30.0)["changed"] for _ in range(ensures))
@@ -193,30 +193,6 @@ class Plane:
         except RegistryError:
             return False
         return True
-
-
-def seat(places: Places, status: dict[str, Any], identity: str) -> Seat:
-    """A place in the call, with a token from lk-backend, as any application would ask for one."""
-    port = next(unit["ports"]["http"] for unit in status["units"] if unit["instance"] == "lk-backend")
-    secret = json.loads((places.home / "runtime.json").read_text())["backend_secret"]
-    answer = requests.post(
-        f"http://127.0.0.1:{port}/api/token",
-        json={"room": ROOM, "identity": identity},
-        headers={"authorization": f"Bearer {secret}"},
-        timeout=10,
-    )
-    answer.raise_for_status()
-    given = answer.json()
-    return Seat(identity=identity, room=ROOM, url=given["url"], token=given["token"])
-
-
-def kill_hero_proc(plane: Plane) -> None:
-    """SIGKILL to the hero_proc that answers, by the pid and start time that it gives."""
-    supervisor = plane.status()["supervisor"]
-    process = ProcessId(supervisor["pid"], supervisor["start_time"])
-    if is_alive(process):
-        os.kill(process.pid, signal.SIGKILL)
-    until("hero_proc is gone", lambda: not is_alive(process))
 
 
 def noted_plane(places: Places) -> Path:

@@ -16,6 +16,7 @@ its `hint`. Errors of the libraries underneath never leave the package: they are
     ├─ PlanRefused                  .refusals
     │  ├─ BlockedRelease            .unit .release .reason
     │  └─ NoUpgradePath             .unit .start .end .reachable
+    ├─ VerifyRefused                a call would be measured where it hits somebody or what was done cannot be undone
     ├─ ProvisionFailed              .reasons      one for each road that was tried
     ├─ RegistryError                .method .cause
     │  ├─ RegistryUnavailable       no socket, refused, deadline passed (retryable)
@@ -23,6 +24,9 @@ its `hint`. Errors of the libraries underneath never leave the package: they are
     │  └─ RegistryRefused           .code .data
     │     ├─ EntryNotFound
     │     └─ RegistryConflict       somebody else has written what was to be replaced
+    ├─ FrontError
+    │  ├─ FrontUnavailable          no socket, refused, deadline passed (retryable)
+    │  └─ FrontRefused              .action .faults   it answered that it will not
     ├─ PlanInvalid                  a text that is no plan of this version
     ├─ StepFailed                   .step
     │  ├─ PlanStale                 .changes      the world is another than the plan was made for (retryable)
@@ -217,6 +221,10 @@ class NoUpgradePath(PlanRefused):
         self.reachable = tuple(reachable)
 
 
+class VerifyRefused(UnitsError):
+    """`hlu verify` would hit people who are none of its own, measure nothing, or do what it cannot undo."""
+
+
 class ProvisionFailed(UnitsError):
     """A program could not be had by any road; `reasons` has one entry for each, in the order tried."""
 
@@ -261,6 +269,28 @@ class EntryNotFound(RegistryRefused):
 
 class RegistryConflict(RegistryRefused):
     """What is stored is not what was to be replaced; nothing was written."""
+
+
+class FrontError(UnitsError):
+    """HAProxy, the front, did not do what it was asked."""
+
+
+class FrontUnavailable(FrontError):
+    """It did not answer, or not in time: nothing is known about it, nor whether what was asked was done."""
+
+    retryable = True
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"cannot ask the front: {cause}")
+
+
+class FrontRefused(FrontError):
+    """It will not; all is as before. `faults` are those of its configuration, where that is why."""
+
+    def __init__(self, action: str, cause: str, *, faults: Sequence[object] = (), hint: str = "") -> None:
+        super().__init__(f"cannot {action}: {cause}", hint=hint)
+        self.action = action
+        self.faults = tuple(faults)
 
 
 class StepFailed(UnitsError):

@@ -49,6 +49,9 @@ FULL = Desired(
     },
     Steering(possible=True),
 )
+FRONTED = desired_state(
+    CATALOG, Settings(front=FrontSettings(enabled=True)), home="/srv/media", python="/usr/bin/python3"
+)
 REDIS, FRONT, MEDIA_ON_REDIS, BACKEND_BEHIND_FRONT = FULL.by_slot["a"]
 PID = ProcessId(4242, 1_000_000)
 ANSWERING = SupervisorSeen("embedded", "0.1.0", ProcessId(77, 5), Verdict.HEALTHY, "answered in 0.3 ms", "/s/rpc.sock")
@@ -127,9 +130,10 @@ def seen(
 def _differ(spec: LaunchSpec, differ: tuple[str, ...] | None) -> dict[str, tuple[str, ...] | None]:
     """For each way in which the instance may run; what it reads while it runs is that of the spec, so far as it is."""
     found = {spec.digest: differ}
-    for other in DESIRED.specs:
+    for other in FRONTED.specs if spec in FRONTED.specs else DESIRED.specs:
         if other.instance == spec.instance and other.digest != spec.digest:
-            live = {file.path for file in other.live_files}
+            # A unit that is told where new rooms go reads the same files for all slots.
+            live = set() if other.new_rooms else {file.path for file in other.live_files}
             found[other.digest] = None if differ is None else tuple(sorted({*differ, *live}))
     return found
 

@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.calls.tone_clock import Gap, ToneClock
+from hero_livekit_units.calls.verdict import NOTED_MS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 HEARING_STEPS = 12  # steps of a clock (about half a second) until a speaker counts as heard
 HEARING_WINDOW_S = 2.0  # a speaker who did not step for so long is no longer heard
-NOTED_MS = 100.0  # gaps longer than this are listed one by one
 MOST_NOTED = 100  # the newest are kept
 
 

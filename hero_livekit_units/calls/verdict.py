@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERRUPTION_MS = 60.0  # beyond the longest undisturbed gap
+NOTED_MS = 100.0  # gaps longer than this are listed one by one
 
 
 @frozen
 class NotedGap:
-    """A content gap of more than 100 ms: whom the participant did not hear, from when (monotonic seconds), how long."""
+    """A content gap over `NOTED_MS`: whom the participant did not hear, from when (monotonic seconds), how long."""
 
     speaker: str
     started_s: float

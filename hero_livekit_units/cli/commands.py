@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hero_livekit_units.cli import catalog, daemons, render, secret, settings
+from hero_livekit_units.cli import catalog, daemons, render, secret, settings, verify
 from hero_livekit_units.cli.main import EXIT_REFUSED
 from hero_livekit_units.cli.output import as_json_option, show, socket_option
 from hero_livekit_units.cli.quick import EXIT_DRIFT, EXIT_OK, EXIT_SUPERVISOR, look
@@ -40,6 +40,7 @@ hlu.add_command(daemons.plane)
 for command in (catalog.units, catalog.show_unit, catalog.path, settings.set_value, settings.unset, settings.config):
     hlu.add_command(command)
 hlu.add_command(secret.secret)
+hlu.add_command(verify.verify)
 
 
 @hlu.command()

@@ -20,6 +20,7 @@ from hero_livekit_units.errors import (
     RegistryError,
     SettingRefused,
     UnitsError,
+    VerifyRefused,
 )
 
 EXIT_FAILED = 1
@@ -37,6 +38,7 @@ _CODES: tuple[tuple[type[UnitsError], int], ...] = (
     (PlanRefused, EXIT_REFUSED),
     (SettingRefused, EXIT_REFUSED),
     (DaemonError, EXIT_REFUSED),
+    (VerifyRefused, EXIT_REFUSED),
 )
 
 

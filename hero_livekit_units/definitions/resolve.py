@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.unit import BinarySection, Definition, FileSection
 
 _NOTHING: dict[str, Any] = {}
+_MARK = "\1"  # stands for the digest of a file until its text is known
 _LAUNCH = "\0"  # stands for the folder of the launch until its digest is known
 
 
@@ -48,6 +49,7 @@ def resolve(
     config: Mapping[str, Any] = _NOTHING,
     secrets: Mapping[str, Any] | None = None,
     after: tuple[str, ...] = (),
+    new_rooms: str = "",
     blocked: str = "",
     replaces: tuple[Edge, ...] = (),
 ) -> LaunchSpec:
@@ -64,6 +66,7 @@ def resolve(
         secrets: by name. Only a fingerprint of those that its files hold enters the LaunchSpec, so that a running
             process says which of them it has read; None where they are not known.
         after: the instances that must be up before this one.
+        new_rooms: the slot that it is to send new rooms to, "" for what sends none.
         blocked: why nobody should run this release here; like `replaces`, the edges that lead to it, no digest sees it.
         replaces: those edges.
 
@@ -116,6 +119,7 @@ def resolve(
         stop=definition.stop,
         restart=definition.restart,
         after=after,
+        new_rooms=new_rooms,
     )
     # What a running process cannot take over without a restart; probes, counting and the stop policy can change live.
     read = [meaning(file) for file in files if file.read_at_start]
@@ -174,10 +178,13 @@ def _file(
 ) -> LaunchFile:
     template, values = "", {}
     if file.format is FileFormat.TEXT:
-        template = fill_but_secrets(file.template.lstrip("\n"), parameters)
+        template = fill_but_secrets(file.template.lstrip("\n"), {**parameters, "mark": _MARK})
+        template = template.replace(_MARK, digest(template))
     else:
         values = nested((fill_data(file.values, parameters) or {}) | literal(dict(extra)))
-    return LaunchFile(f"{folder}/{name}", int(file.mode, 8), file.format, template, values, file.read_at_start)
+    return LaunchFile(
+        f"{folder}/{name}", int(file.mode, 8), file.format, template, values, file.read_at_start, file.once
+    )
 
 
 def _fingerprint(files: tuple[LaunchFile, ...], secrets: Mapping[str, Any] | None) -> str:

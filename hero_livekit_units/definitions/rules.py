@@ -130,8 +130,10 @@ def _file(definition: Definition, name: str, file: FileSection) -> Iterator[Faul
     if file.read_at_start and file.place is FilePlace.HOME:
         hint = "read_at_start = false, or no place: then it lies in ${files}"
         yield (*path, "place"), "would be replaced while a program that has read it runs", hint
+    if file.once and file.read_at_start:
+        yield (*path, "once"), "each launch has a file of its own", "read_at_start = false"
     secrets = {f"secret.{name}" for name in (*SECRETS, *OPTIONAL_SECRETS)}
-    yield from _open_names(definition, (*path, "template"), file.template, secrets)
+    yield from _open_names(definition, (*path, "template"), file.template, {*secrets, "mark"})
     for key, value in file.values.items():
         yield from _open_names(definition, (*path, "values", key), value, secrets)
     yield from _tables(path, file)

@@ -9,6 +9,7 @@ import attrs
 
 from hero_livekit_units.errors import PlanStale, RegistryConflict, RegistryUnavailable, StepFailed, StepTimedOut
 from hero_livekit_units.execute.files import Disk
+from hero_livekit_units.execute.steering import steer
 from hero_livekit_units.livekit.keys import ensure_secrets
 from hero_livekit_units.model.observed import EntryState, Verdict
 from hero_livekit_units.model.plan import ENDING, Action
@@ -60,6 +61,7 @@ class Executor:
         observe: looks at instances.
         progress: hears each step.
         disk: where files are.
+        steer: brings what sends joins to slots to what is wanted while it runs; see `steering.steer`.
         clock, sleep: seconds that only go forward, and to let them pass.
     """
 
@@ -70,6 +72,7 @@ class Executor:
         progress: Progress,
         *,
         disk: Disk = DISK,
+        steer: Callable[[LaunchSpec, Sequence[str], Callable[[], str]], str] = steer,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -77,6 +80,7 @@ class Executor:
         self._observe = observe
         self._progress = progress
         self._disk = disk
+        self._steer = steer
         self._clock = clock
         self._sleep = sleep
 
@@ -99,7 +103,7 @@ class Executor:
             self._disk.remove_unread(self._look(spec), spec)
             return self._write(spec.start_files)
         if step.action is Action.UPDATE:
-            return self._write(spec.live_files)
+            return self._update(step, spec)
         if step.action is Action.AWAIT_READY:
             return self._await(step, spec, self._look(spec), None)
         before = self._look(spec)
@@ -173,6 +177,11 @@ class Executor:
             self._sleep(_LOOK_AGAIN_S)
         if lost is not None:
             raise lost
+
+    def _update(self, step: Step, spec: LaunchSpec) -> str:
+        if spec.new_rooms and self._look(spec).process is not None:
+            return self._steer(spec, step.rooms, lambda: self._write(spec.live_files))
+        return self._write(spec.live_files)
 
     def _write(self, files: Sequence[LaunchFile]) -> str:
         self._disk.write(files, ensure_secrets(self._registry))

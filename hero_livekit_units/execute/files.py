@@ -32,7 +32,8 @@ class Disk:
             StepFailed: one could not be written; it is as it was, and so are those after it.
         """
         for file in files:
-            write_atomically(Path(file.path), file_text(file, secrets), file.mode)
+            if not (file.once and Path(file.path).is_file()):
+                write_atomically(Path(file.path), file_text(file, secrets), file.mode)
 
     def differ(self, spec: LaunchSpec, secrets: Mapping[str, Any]) -> tuple[str, ...] | None:
         """As `files_that_differ`."""

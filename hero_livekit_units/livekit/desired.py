@@ -39,18 +39,22 @@ def wanted_units(settings: Settings) -> tuple[str, ...]:
 
 
 # lk-backend asks the slots for the room before it answers with an address.
-_BY_TOKENS = Steering(possible=True)
+_BY_TOKENS = Steering(possible=True, grace_s=10.0)
+# The front knows each room, and whoever joins has the address of the front only.
+_BY_FRONT = Steering(possible=True)
 _NOT_STEERED = {
     "off": "media.toml says two_slots = false",
-    "front": "the front cannot be told yet which slot gets new rooms without its restart",
     "redis": "with Redis livekit-server chooses the slot of a new room itself",
 }
 
 
 def steering(settings: Settings) -> Steering:
     """Whether a join for a room that runs is sent to its slot, and one for a new room to the slot that is wanted."""
-    why_not = {"off": not settings.livekit.two_slots, "redis": settings.redis.enabled, "front": settings.front.enabled}
-    return next((Steering(False, _NOT_STEERED[name]) for name, holds in why_not.items() if holds), _BY_TOKENS)  # noqa: FBT003
+    why_not = {"off": not settings.livekit.two_slots, "redis": settings.redis.enabled}
+    because = next((_NOT_STEERED[name] for name, holds in why_not.items() if holds), "")
+    if because:
+        return Steering(possible=False, because=because)
+    return _BY_FRONT if settings.front.enabled else _BY_TOKENS
 
 
 def desired_state(
@@ -101,6 +105,7 @@ def desired_specs(
             ports=port_numbers(settings, unit),
             config=config.render(definition, settings.livekit.config) if unit == MEDIA else {},
             secrets=secrets,
+            new_rooms=settings.livekit.slot if unit == FRONT else "",
             after=tuple(instance_name(other, slots[other]) for other in definition.depends.after if other in chosen),
             blocked=catalog.blocked(definition),
             replaces=catalog.edges_to(definition),
@@ -133,11 +138,9 @@ def _parameters(settings: Settings, chosen: Mapping[str, Definition], python: st
         **setting_values(settings),
         **{f"media.{slot}.{name}": number for slot, found in numbers.items() for name, number in found.items()},
         **{f"media.{slot}.url": _slot_url(settings, found["http"]) for slot, found in numbers.items()},
-        # A front sends new rooms to the one slot, and those that it knows to where they are.
-        **{f"media.{slot}.weight": 100 if slot == settings.livekit.slot else 0 for slot in media.slots},
         **_ends(settings.livekit.udp_range, "livekit.udp_first", "livekit.udp_last"),
         **_ends(settings.turn.relay_range if settings.turn.enabled else "", "turn.relay_first", "turn.relay_last"),
-        "front.tls": f" ssl crt {settings.front.certificate}" if settings.front.certificate else "",
+        "front.tls": f" ssl crt {settings.front.certificate} alpn http/1.1" if settings.front.certificate else "",
         "join_url": _join_url(settings, chosen, numbers[settings.livekit.slot]["http"]),
         "loopback": ipaddress.ip_address(settings.network.node_ip).is_loopback,
         "media.host": host,
@@ -162,7 +165,7 @@ def _join_url(settings: Settings, chosen: Mapping[str, Definition], media_port: 
 
 def _slot_url(settings: Settings, media_port: int) -> str | None:
     """Where people join a slot; None where they all join at one address, whatever the slot."""
-    if not steering(settings).possible:
+    if steering(settings) != _BY_TOKENS:
         return None
     return f"ws://{_in_url(connect_host(settings.network.bind))}:{media_port}"
 

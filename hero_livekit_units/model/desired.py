@@ -15,10 +15,13 @@ class Steering:
     """Whether joins can be sent to the slot that has their room; `because` is why not.
 
     Without it two slots with calls would split a room, so that two-slot and move are out of the question.
+    grace_s: who was given the address of a slot comes within this time, in seconds, or asks again; 0 where nobody has
+    the address of a slot.
     """
 
     possible: bool
     because: str = ""
+    grace_s: float = 0.0
 
 
 @frozen

@@ -47,7 +47,8 @@ class LaunchFile:
     """A file to write before the start, still with `${secret.NAME}` in it: secrets never enter a LaunchSpec.
 
     template: of a text file. values: of a structured one, nested as the file will have it. read_at_start: whether the
-    unit takes a change over only by a restart; then the file lies in the folder of the launch.
+    unit takes a change over only by a restart; then the file lies in the folder of the launch. once: it is written only
+    where it is missing.
     """
 
     path: str
@@ -56,6 +57,7 @@ class LaunchFile:
     template: str = ""
     values: dict[str, Any] = field(factory=dict)
     read_at_start: bool = True
+    once: bool = False
 
 
 @frozen
@@ -102,7 +104,8 @@ class LaunchSpec:
 
     digest: of all that a supervisor is told. launch_digest: of the part that needs a restart to take effect; the
     process carries it in its environment, so that the running process itself says which launch it is. after: instances
-    that must be up before it. blocked: why nobody should run this release here, "" for most. replaces: the edges of the
+    that must be up before it. new_rooms: the slot that it is to send new rooms to, "" for what sends none; changed
+    while it runs. blocked: why nobody should run this release here, "" for most. replaces: the edges of the
     lineage that lead to it. No digest sees these two: a unit that runs does not change when it gets a successor.
     """
 
@@ -120,6 +123,7 @@ class LaunchSpec:
     stop: StopSection
     restart: RestartSection
     after: tuple[str, ...] = ()
+    new_rooms: str = ""
     blocked: str = ""
     replaces: tuple[Edge, ...] = ()
     digest: str = ""

@@ -165,6 +165,30 @@ class Foreign:
 
 
 @frozen
+class IdleRoom:
+    """A room that nobody is connected to through the front, for `quiet_s` seconds, and the slot that it belongs to."""
+
+    name: str
+    slot: str
+    quiet_s: float
+
+
+@frozen
+class RoutesSeen:
+    """What a unit that sends joins to slots says of itself.
+
+    new_rooms: the slot that new rooms go to. mark: of the configuration that it has read. idle: rooms that it keeps the
+    slot of although nobody is connected. certificate_shown: whether it shows the certificate that is in its file now,
+    None where it has none or that could not be told.
+    """
+
+    new_rooms: str
+    mark: str
+    idle: tuple[IdleRoom, ...] = ()
+    certificate_shown: bool | None = None
+
+
+@frozen
 class Evidence:
     """One thing that was seen: which witness said what, whether it speaks for the instance, how long looking took."""
 
@@ -184,6 +208,7 @@ class InstanceSeen:
     entry: None when the supervisor does not know it or could not be asked (`registry_looked` tells which).
     files_differ: for each LaunchSpec that it may run by, by digest, the paths that are missing or not as they should
     be; None when that could not be told.
+    routes: None for a unit that sends no joins, or where it could not be asked.
     left: folders of launches that are neither registered nor run nor wanted: what they hold nobody will read.
     updated_for_s: seconds since the youngest of the files that are read while it runs was written, None where there is
     none or that could not be told. program_missing: the path of the program when it is not there, else "".
@@ -205,6 +230,7 @@ class InstanceSeen:
     foreign: Foreign | None = None
     updated_for_s: float | None = None
     left: tuple[str, ...] = ()
+    routes: RoutesSeen | None = None
 
     @property
     def release(self) -> str:

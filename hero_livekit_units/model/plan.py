@@ -112,7 +112,10 @@ class Needs:
 
 @frozen
 class Step:
-    """One thing to do to one instance; `digest` is that of the LaunchSpec it is done by."""
+    """One thing to do to one instance; `digest` is that of the LaunchSpec it is done by.
+
+    rooms: the names of rooms that are forgotten by an update, so that their next meeting is a new room.
+    """
 
     action: Action
     instance: str
@@ -120,6 +123,7 @@ class Step:
     because: str
     effect: Effect
     needs: Needs = Needs()
+    rooms: tuple[str, ...] = ()
 
 
 @frozen

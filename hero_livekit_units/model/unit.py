@@ -167,7 +167,7 @@ class FileSection:
     format `text`: the file is `template`. Otherwise `values` are its keys, dotted, and what they are set to; a value
     that is `${name}` alone keeps its type, and one with a name that is not set is left out. Both may hold
     `${secret.NAME}`. place: the folder it lies in. read_at_start: whether a running unit takes a change over only by a
-    restart.
+    restart. once: it is only what the unit begins with; from then on the file is the unit's own, and is never replaced.
     """
 
     mode: str = "0600"
@@ -176,6 +176,7 @@ class FileSection:
     values: dict[str, Any] = field(factory=dict)
     place: FilePlace = FilePlace.FOLDER
     read_at_start: bool = True
+    once: bool = False
 
 
 @frozen

@@ -62,6 +62,8 @@ def written_for_s(spec: LaunchSpec, now_s: float) -> float | None:
 
 def _matches(file: LaunchFile, secrets: Mapping[str, Any]) -> bool:
     path = Path(file.path)
+    if file.once:
+        return path.is_file()  # what it says is the unit's own business
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         return mode == file.mode and path.read_text(encoding="utf-8") == file_text(file, secrets)

@@ -20,10 +20,12 @@ from hero_livekit_units.model.observed import (
     PortSeen,
     ProbeSeen,
     ProcessSeen,
+    RoutesSeen,
 )
 from hero_livekit_units.observe import kernel, probes
 from hero_livekit_units.observe.files import files_that_differ, launch_folders, unread, written_for_s
 from hero_livekit_units.observe.ports import see_ports
+from hero_livekit_units.observe.routes import not_taken_over, see_routes
 from hero_livekit_units.observe.sockets import holders
 from hero_livekit_units.observe.stranger import Stranger, timed
 from hero_livekit_units.observe.stranger import evidence as told
@@ -114,6 +116,8 @@ class Observer:
             look.probes = [probes.not_asked(probe, why) for probe in launched.probes]
             return look
         look.probe_futures = [self._pool.submit(probes.ask, probe) for probe in launched.probes]
+        if spec.new_rooms:
+            look.routes_future = self._pool.submit(see_routes, spec, self._deadline_s / 2)
         if launched.calls:
             look.calls_future = self._pool.submit(timed, count_calls, launched.calls, self._deadline_s, api_keys)
         return look
@@ -127,6 +131,8 @@ class Observer:
                     future.result() if future.done() else probes.unanswered(probe, self._deadline_s)
                     for probe, future in zip(look.spec.probes, look.probe_futures, strict=True)
                 ]
+            if look.routes_future is not None and look.routes_future.done():
+                look.routes = look.routes_future.result()
             if look.calls_future is not None:
                 late = CallsSeen(None, None, f"no answer within {self._deadline_s:g} s")
                 done = look.calls_future.done()
@@ -164,7 +170,8 @@ class Observer:
             ports=look.ports,
             probes=tuple(look.probes),
             calls=look.calls,
-            files_differ={spec.digest: files_that_differ(spec, secrets) for spec in variants},
+            files_differ={spec.digest: _differ(spec, secrets, look.routes) for spec in variants},
+            routes=look.routes,
             program_missing="" if Path(program).exists() else program,
             verdict=verdict,
             because=because,
@@ -174,6 +181,11 @@ class Observer:
             updated_for_s=written_for_s(look.wanted, time.time()),
         )
         return seen if secrets is None else attrs.evolve(seen, left=unread(seen, variants, launch_folders(look.wanted)))
+
+
+def _differ(spec: LaunchSpec, secrets: Mapping[str, Any] | None, routes: RoutesSeen | None) -> tuple[str, ...] | None:
+    differ = files_that_differ(spec, secrets)
+    return None if differ is None else tuple(sorted({*differ, *not_taken_over(spec, routes)}))
 
 
 class _Look:
@@ -202,10 +214,12 @@ class _Look:
         self.calls_ms = 0.0
         self.calls_future: Future[tuple[CallsSeen, float]] | None = None
         self.stranger: Stranger | None = None
+        self.routes: RoutesSeen | None = None
+        self.routes_future: Future[RoutesSeen | None] | None = None
 
     def futures(self) -> list[Future[object]]:
         """Everything that is still being asked."""
-        calls = [self.calls_future] if self.calls_future is not None else []
+        calls = [one for one in (self.calls_future, self.routes_future) if one is not None]
         strangers = self.stranger.futures() if self.stranger else []
         return [*self.probe_futures, *calls, *strangers]  # type: ignore[list-item]
 

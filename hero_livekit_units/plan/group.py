@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 
     from hero_livekit_units.model.desired import Desired
     from hero_livekit_units.model.launch import LaunchFile, LaunchSpec
-    from hero_livekit_units.model.observed import InstanceSeen, Observed
+    from hero_livekit_units.model.observed import InstanceSeen, Observed, RoutesSeen
     from hero_livekit_units.plan.slots import Target
 
 
+QUIET_S = 30.0  # livekit-server keeps who has lost the connection for 20 s or so
 WAIT_FOR_IDLE = "everybody has left (watch `hlu status`)"
 NO_EFFECT = Effect(Interruption.NONE, "none")
 
@@ -74,12 +75,25 @@ class Group:
             Step(action, spec.instance, spec.digest, because, Effect(Interruption.NONE, says), needs)
         )
 
-    def act(self, action: Action, spec: LaunchSpec, because: str, effect: Effect, needs: Needs) -> None:
-        """Do something to an instance when its turn in the order of start has come; a slot that is left comes last."""
+    def act(
+        self,
+        action: Action,
+        spec: LaunchSpec,
+        because: str,
+        effect: Effect,
+        needs: Needs,
+        rooms: tuple[str, ...] = (),
+    ) -> None:
+        """Do something to an instance when its turn in the order of start has come; a slot that is left comes last.
+
+        What an instance reads or is told while it runs comes before what is done to it; what sends joins is told when
+        all are up, and before a slot is left.
+        """
         at = self._order.get(spec.instance, len(self._order))
-        # Each has its turn twice: what it reads while it runs comes before what is done to it.
+        if action is Action.UPDATE and spec in self.desired.steering_units[self.slot]:
+            at = len(self._order)
         self._waves[_ACTS + 2 * at + (action is not Action.UPDATE)].append(
-            Step(action, spec.instance, spec.digest, because, effect, needs)
+            Step(action, spec.instance, spec.digest, because, effect, needs, rooms)
         )
 
     def end(self, action: Action, spec: LaunchSpec, because: str, effect: Effect, needs: Needs) -> None:
@@ -158,18 +172,50 @@ def prepare_files(group: Group, spec: LaunchSpec) -> None:
 
 
 def plan_update(group: Group, spec: LaunchSpec) -> None:
-    """What is read while it runs, in its turn: joins are sent to a slot when that is ready, and not before."""
+    """What is read or told while it runs, in its turn: joins are sent to a slot when that is ready, and not before."""
     seen = group.seen(spec)
-    because = _differing(spec.live_files, seen.differ(spec))
-    if because and seen.process is not None:
-        says = "none: nothing restarts"
-        others = [
-            slot for slot, specs in group.desired.steering_units.items() if slot != group.slot and _here(group, specs)
-        ]
-        if others:
-            because = f"joins are sent to slot {others[0]}"
-            says = f"none: who joins a room that runs stays with it, new rooms come to slot {group.slot}"
-        group.act(Action.UPDATE, spec, because, Effect(Interruption.NONE, says), Needs())
+    if seen.process is None:
+        return
+    reasons = [_differing(spec.live_files, seen.differ(spec))]
+    says = "none: nothing restarts"
+    sent = _sent_to(group, spec)
+    if sent and sent != group.slot:
+        reasons = [f"joins are sent to slot {sent}"]
+        says = f"none: who joins a room that runs stays with it, new rooms come to slot {group.slot}"
+    rooms = _ended(group, spec, seen.routes) if seen.routes else ()
+    if rooms:
+        reasons.append(f"{len(rooms)} of its rooms have ended on a slot that is left")
+    if seen.routes and seen.routes.certificate_shown is False:
+        reasons.append("its certificate is another one now")
+    if because := "; ".join(filter(None, reasons)):
+        group.act(Action.UPDATE, spec, because, Effect(Interruption.NONE, says), Needs(), rooms)
+
+
+def _sent_to(group: Group, spec: LaunchSpec) -> str:
+    """The slot that a unit sends new rooms to now, "" for one that sends none, or where that is not known."""
+    if spec.new_rooms:
+        routes = group.seen(spec).routes
+        if routes is None:
+            group.note(spec.instance, "where it sends new rooms could not be asked")
+        return routes.new_rooms if routes else ""
+    ways = group.desired.steering_units
+    if spec not in ways[group.slot] or sends_here(group.seen(spec), spec):
+        return ""
+    return next((slot for slot, specs in ways.items() if _here(group, specs)), "")
+
+
+def _ended(group: Group, spec: LaunchSpec, routes: RoutesSeen) -> tuple[str, ...]:
+    """Rooms whose next meeting should be a new room: nobody is in them, on a slot that new rooms do not go to."""
+    empty = {
+        slot
+        for slot, media in group.desired.media.items()
+        if (calls := group.seen(media).calls) is not None and calls.people == 0
+    }
+    return tuple(
+        room.name
+        for room in routes.idle
+        if room.slot != spec.new_rooms and (room.quiet_s >= QUIET_S or room.slot in empty)
+    )
 
 
 def _here(group: Group, specs: Sequence[LaunchSpec]) -> bool:

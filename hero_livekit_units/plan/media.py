@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.observed import InstanceSeen
 
 
-JOIN_GRACE_S = 10.0  # who was given the address of a slot comes within this time, or asks again
 RECONNECT_S = 0.8  # without sound, when a server is killed and started at once; the longest that was measured is 0.89
 
 _LAST_ROOM = "its last room has ended; then it is stopped"
@@ -153,7 +152,7 @@ def _plan_beside(group: Group, seen: InstanceSeen) -> None:
 
 def _plan_empty(group: Group, spec: LaunchSpec, seen: InstanceSeen, left_for_s: float) -> None:
     """A slot that nobody is in any more: it ends when nobody can be on the way to it."""
-    left_s = max(JOIN_GRACE_S - left_for_s, comeback_s(seen))
+    left_s = max(group.desired.steering.grace_s - left_for_s, comeback_s(seen))
     if left_s > 0:
         group.wait(spec.instance, "who was given its address may still come", _LAST_ROOM, left_s)
     else:

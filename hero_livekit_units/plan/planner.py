@@ -123,9 +123,10 @@ def _sent_for_s(group: Group, slot: str) -> float | None:
     for spec in group.desired.by_slot[slot]:
         seen = group.seen(spec)
         if spec in group.desired.steering_units[slot]:
-            if not sends_here(seen, spec) or seen.updated_for_s is None:
+            if not sends_here(seen, spec) or (seen.updated_for_s is None and not spec.new_rooms):
                 return None
-            ages_s.append(seen.updated_for_s)
+            if not spec.new_rooms:  # else nobody has the address of a slot, and nothing has to be waited for
+                ages_s.append(seen.updated_for_s or 0.0)
         elif spec.carries_calls:
             if seen.process is None:
                 return None

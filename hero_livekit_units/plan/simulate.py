@@ -35,7 +35,13 @@ def simulate(seen: InstanceSeen, step: Step, spec: LaunchSpec) -> InstanceSeen:
         case Action.WRITE_FILES:
             return attrs.evolve(_written(seen, spec, spec.start_files), left=())
         case Action.UPDATE:
-            return attrs.evolve(_written(seen, spec, spec.live_files), updated_for_s=0.0)
+            routes = seen.routes and attrs.evolve(
+                seen.routes,
+                new_rooms=spec.new_rooms,
+                idle=tuple(room for room in seen.routes.idle if room.name not in step.rooms),
+                certificate_shown=None if seen.routes.certificate_shown is None else True,
+            )
+            return attrs.evolve(_written(seen, spec, spec.live_files), updated_for_s=0.0, routes=routes)
         case Action.REGISTER:
             return attrs.evolve(seen, entry=attrs.evolve(entry, digest=spec.digest, launch_digest=spec.launch_digest))
         case Action.START | Action.RESTART | Action.SWAP:

@@ -103,7 +103,8 @@ def sends_here(seen: InstanceSeen, spec: LaunchSpec) -> bool:
     """Whether what stands beside the media runs in this way, by its launch and by what it reads while it runs."""
     differ = seen.differ(spec)
     live = {file.path for file in spec.live_files}
-    return runs(seen, spec) and differ is not None and live.isdisjoint(differ)
+    sent = not spec.new_rooms or (seen.routes is not None and seen.routes.new_rooms == spec.new_rooms)
+    return runs(seen, spec) and differ is not None and live.isdisjoint(differ) and sent
 
 
 def routed(observed: Observed, desired: Desired) -> str | None:

@@ -34,7 +34,7 @@ def main() -> int:
         secrets = _secrets() if any(names([file.template, file.values]) for file in spec.files) else {}
         differ = files_that_differ(spec, secrets)
         for file in spec.files:
-            if differ is None or file.path in differ:
+            if file.path in differ if differ is not None else not file.once:
                 write_atomically(Path(file.path), file_text(file, secrets), file.mode)
                 print(f"wrote {file.path}")  # noqa: T201  into the log of the action
     except (UnitsError, OSError, ValueError) as error:

@@ -70,3 +70,11 @@ def test_hlu_status_loads_next_to_nothing() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert not set(HEAVY) & set(run.stdout.split())
+
+
+def test_no_command_but_verify_loads_participants() -> None:
+    """What measures calls is an extra: the other commands neither need it nor wait for it."""
+    code = "import sys; import hero_livekit_units.cli.commands; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    packages = {".".join(name.split(".")[:2]) for name in run.stdout.split()}
+    assert not {"hero_livekit_units.calls", "hero_livekit_units.verify", "livekit", "numpy", "requests"} & packages

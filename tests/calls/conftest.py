@@ -9,10 +9,20 @@ import pytest
 from tests.calls.media import LiveServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from hero_livekit_units.calls.verdict import ParticipantReport
+
 FIGURES: list[str] = []  # what was measured, for the end of the run
+
+
+def gaps(reports: Sequence[ParticipantReport]) -> str:
+    """The longest gap that anybody heard since the mark, beside the longest undisturbed one."""
+    since = max(report.gap_since_mark_ms or 0.0 for report in reports)
+    baseline = max(report.baseline_gap_ms or 0.0 for report in reports)
+    stall = max(report.stall_ms for report in reports)
+    return f"longest gap {since:.0f} ms beside {baseline:.0f} undisturbed (a participant stalled for {stall:.0f} ms)"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

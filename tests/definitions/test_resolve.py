@@ -14,6 +14,7 @@ from hero_livekit_units.definitions.catalog import catalog as make_catalog
 from hero_livekit_units.definitions.files import shipped_catalog
 from hero_livekit_units.errors import DefinitionInvalid
 from hero_livekit_units.livekit.desired import desired_specs
+from hero_livekit_units.livekit.front import mark_of
 from hero_livekit_units.livekit.settings import read_settings
 from hero_livekit_units.model.settings import Settings
 from hero_livekit_units.model.unit import StopSection
@@ -134,7 +135,22 @@ def test_companions_come_when_they_are_enabled(catalog: Catalog) -> None:
     assert list(specs) == ["livekit-redis", "livekit-front", "livekit-server@a", "lk-backend"]
     assert specs["livekit-server@a"].files[0].values["redis"]["address"] == "127.0.0.1:6379"
     assert specs["lk-backend"].live_files[0].values["join_url"] == "ws://127.0.0.1:7980"
-    assert "server a 127.0.0.1:7880 weight 100\n" in specs["livekit-front"].files[0].template
+    assert "server a 127.0.0.1:7880\n" in specs["livekit-front"].files[0].template
+
+
+def test_the_front_is_steered_and_reloaded_not_restarted(catalog: Catalog) -> None:
+    """Its launch and its files are the same whichever slot gets new rooms; its mark tells its configurations apart."""
+    front, other_slot, other_port = (
+        desired(catalog, f"[front]\nenabled = true\n{more}")["livekit-front"]
+        for more in ("", "[livekit]\nslot = 'b'\n", "[livekit.ports]\nhttp = 7800\n")
+    )
+    assert (front.new_rooms, other_slot.new_rooms) == ("a", "b")
+    assert front.digest != other_slot.digest
+    assert attrs.evolve(front, new_rooms="b", digest=other_slot.digest) == other_slot
+    assert front.launch_digest == other_port.launch_digest
+    marks = {mark_of(spec.files[0].template) for spec in (front, other_port)}
+    assert len(marks) == 2
+    assert all(marks)
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,12 @@ def case(name: str, old: str, new: str, *expected: str) -> object:
             "run.files.echo.txt.mode: not a file mode: '644' (octal text such as \"0600\")",
         ),
         case(
+            "once-for-each-launch",
+            'mode = "0644"',
+            'mode = "0644"\nonce = true',
+            "run.files.echo.txt.once: each launch has a file of its own (read_at_start = false)",
+        ),
+        case(
             "secret-for-all",
             'format = "yaml"\n',
             'format = "yaml"\nmode = "0640"\n',

@@ -117,6 +117,18 @@ def test_write_files(stage: Stage, spec: LaunchSpec) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
+def test_write_files_leaves_what_is_written_once(stage: Stage, spec: LaunchSpec) -> None:
+    """It is the unit's own from the first time on."""
+    files = tuple(attrs.evolve(file, once=True) for file in spec.files)
+    path = Path(files[0].path)
+    path.write_text("the unit's own")
+    stage.executor.do(step(Action.WRITE_FILES), attrs.evolve(spec, files=files))
+    assert path.read_text() == "the unit's own"
+    path.unlink()
+    stage.executor.do(step(Action.WRITE_FILES), attrs.evolve(spec, files=files))
+    assert path.read_text() != "the unit's own"
+
+
 def test_write_files_says_no_secret(stage: Stage) -> None:
     """Neither the outcome nor what is heard holds one."""
     outcome = stage.do(step(Action.WRITE_FILES))

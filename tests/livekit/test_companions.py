@@ -55,7 +55,6 @@ def written(home: Path, text: str, unit: str, secrets: dict[str, Any] | None = N
     settings = read_settings(text, "media.toml", catalog)
     specs = desired_specs(catalog, settings, home=str(home), python="python3")
     (spec,) = [spec for spec in specs if spec.unit == unit]
-    Path(spec.folder).mkdir(parents=True)
     for file in spec.files:
         Path(file.path).parent.mkdir(parents=True, exist_ok=True)
         Path(file.path).write_text(file_text(file, secrets or {}))
@@ -70,7 +69,7 @@ def test_haproxy_takes_its_configuration(name: str, extra: str, slot: str, tmp_p
     text = f'[livekit]\nslot = "{slot}"\n[front]\nenabled = true\n{extra.replace("CERT", str(certificate))}'
     spec = written(tmp_path / name, text, "livekit-front")
     run = subprocess.run(
-        ["haproxy", "-c", *spec.argv[spec.argv.index("-L") :]],
+        ["haproxy", "-c", *spec.argv[spec.argv.index("-f") :]],
         cwd=spec.folder,
         check=False,
         capture_output=True,

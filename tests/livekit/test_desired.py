@@ -175,18 +175,25 @@ def test_where_people_join(text: str, url: str, token_url: str, catalog: Catalog
     [
         ("", ""),
         ("[livekit]\ntwo_slots = false", "media.toml says two_slots = false"),
-        ("[front]\nenabled = true", "the front cannot be told yet which slot gets new rooms without its restart"),
+        ("[front]\nenabled = true", ""),
         ("[redis]\nenabled = true\nown = true", "with Redis livekit-server chooses the slot of a new room itself"),
     ],
     ids=["by-tokens", "off", "front", "redis"],
 )
 def test_whether_joins_are_steered(text: str, because: str, catalog: Catalog) -> None:
-    """By lk-backend, unless media.toml says no or something else chooses; then it knows of one address only."""
+    """By the front, or else by lk-backend, unless media.toml says no or livekit-server chooses itself.
+
+    lk-backend knows the addresses of the slots only where it has to find a room there.
+    """
     settings = read_settings(text, "media.toml", catalog)
     found = desired_state(catalog, settings, home="/srv/media", python="/usr/bin/python3")
     assert (found.steering.possible, found.steering.because) == (not because, because)
     (runtime,) = found.preferred[-1].live_files
-    assert ("slots" in runtime.values) == (not because)
+    assert ("slots" in runtime.values) == (not because and not settings.front.enabled)
+    assert found.steering.grace_s == (10.0 if "slots" in runtime.values else 0.0)
+    assert [spec.unit for spec in found.steering_units["a"]] == (
+        ["livekit-front"] if settings.front.enabled else ["lk-backend"]
+    )
 
 
 @pytest.mark.parametrize("wanted", ["1.11.0", "1.11.0-r1"])

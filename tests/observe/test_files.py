@@ -12,7 +12,7 @@ from hero_livekit_units.definitions.files import shipped_catalog
 from hero_livekit_units.definitions.render import file_text
 from hero_livekit_units.execute.files import write_atomically
 from hero_livekit_units.livekit.desired import desired_specs
-from hero_livekit_units.model.settings import Settings
+from hero_livekit_units.model.settings import FrontSettings, Settings
 from hero_livekit_units.observe.files import files_that_differ
 
 if TYPE_CHECKING:
@@ -89,3 +89,17 @@ def test_a_file_that_cannot_be_read(spec: LaunchSpec) -> None:
     path.unlink()
     path.mkdir(mode=0o600)
     assert files_that_differ(spec, SECRETS) is None
+
+
+def test_what_is_written_once_may_say_anything(tmp_path: Path) -> None:
+    """It differs only by its absence: from the first start on it is the unit's own."""
+    catalog = shipped_catalog()
+    settings = Settings(front=FrontSettings(enabled=True))
+    front = desired_specs(catalog, settings, home=str(tmp_path), python=sys.executable)[0]
+    for file in front.files:
+        write_atomically(Path(file.path), file_text(file, {}), file.mode)
+    (own,) = (file for file in front.files if file.once)
+    Path(own.path).write_text("* 2\n")
+    assert files_that_differ(front, {}) == ()
+    Path(own.path).unlink()
+    assert files_that_differ(front, {}) == (own.path,)

@@ -14,7 +14,7 @@ import attrs
 from attrs import frozen
 
 from hero_livekit_units.model.desired import Desired
-from hero_livekit_units.model.observed import CallsSeen, EntryState, Foreign, Observed, Verdict
+from hero_livekit_units.model.observed import CallsSeen, EntryState, Foreign, IdleRoom, Observed, RoutesSeen, Verdict
 from hero_livekit_units.model.plan import Allowed, Goal, Plan
 from hero_livekit_units.model.unit import Strategy
 from hero_livekit_units.plan.explain import explain
@@ -51,6 +51,7 @@ from tests.strategies import (
     BACKEND_BEHIND_FRONT,
     DESIRED,
     FRONT,
+    FRONTED,
     FULL,
     MEDIA,
     MEDIA_B,
@@ -141,6 +142,13 @@ def _blind(spec: LaunchSpec) -> InstanceSeen:
     return stopped(spec, verdict=Verdict.UNKNOWN, because="the kernel does not tell who holds its ports")
 
 
+def _front(slot: str, *idle: IdleRoom, certificate_shown: bool | None = None) -> InstanceSeen:
+    """The front, which sends new rooms to a slot."""
+    routes = RoutesSeen(slot, "m" * 16, idle, certificate_shown)
+    return healthy(FRONTED.by_slot[slot][0], routes=routes)
+
+
+BEHIND_FRONT = FRONTED.preferred[-1]
 GONE = "/srv/media/bin/livekit-server"
 THIRD = attrs.evolve(MEDIA, slot="c", digest="c" * 16)
 THREE_SLOTS = Desired({**STEERED.by_slot, "c": (THIRD, BACKEND)}, STEERED.steering)
@@ -408,6 +416,53 @@ REPLACE = {
     "release-idle-swap": Case(
         "The release before runs and nobody is in a call: restart in place with the wanted one.",
         world(_on(MEDIA), healthy(BACKEND)),
+    ),
+    "front-upgrade-begins": Case(
+        "Behind the front: the new release starts in the free slot, and then the front sends new rooms there.",
+        world(_on(MEDIA, calls=CROWD), _front("a"), healthy(BEHIND_FRONT)),
+        FRONTED,
+    ),
+    "front-slot-is-left": Case(
+        "People are in the old slot still; of its rooms those that are over are forgotten, so that they begin anew.",
+        world(
+            _on(MEDIA, calls=CROWD),
+            _front("b", IdleRoom("over", "a", 31.0), IdleRoom("pause", "a", 5.0)),
+            healthy(BEHIND_FRONT),
+            healthy(MEDIA_B),
+        ),
+        FRONTED,
+    ),
+    "front-slot-is-empty": Case(
+        "Nobody is in the old slot: the front forgets all its rooms, in that moment, and the slot ends.",
+        world(
+            _on(MEDIA),
+            _front("b", IdleRoom("pause", "a", 5.0), IdleRoom("new", "b", 5.0)),
+            healthy(BEHIND_FRONT),
+            healthy(MEDIA_B),
+        ),
+        FRONTED,
+    ),
+    "front-cannot-be-asked": Case(
+        "Where the front sends new rooms is not known: the old slot is kept, empty or not.",
+        world(_on(MEDIA), healthy(FRONTED.by_slot["b"][0]), healthy(BEHIND_FRONT), healthy(MEDIA_B)),
+        FRONTED,
+    ),
+    "front-certificate-renewed": Case(
+        "The user's certificate is another one now: new connections are shown it, and nobody is cut off.",
+        world(healthy(MEDIA, calls=CROWD), _front("a", certificate_shown=False), healthy(BEHIND_FRONT)),
+        FRONTED,
+    ),
+    "front-configured-anew": Case(
+        "The front has read another configuration: it is reloaded, while people are in calls.",
+        world(
+            healthy(MEDIA, calls=CROWD),
+            attrs.evolve(
+                _front("a"),
+                files_differ=dict.fromkeys(_front("a").files_differ, (FRONTED.by_slot["a"][0].live_files[0].path,)),
+            ),
+            healthy(BEHIND_FRONT),
+        ),
+        FRONTED,
     ),
     "spare-slot-with-old-files": Case(
         "The slot that was left still holds what its last launch has read, perhaps with old secrets: it is removed.",

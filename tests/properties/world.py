@@ -68,7 +68,10 @@ _LOOK_S = 0.002  # what a look takes
 
 _ANSWERING = SupervisorSeen("model", "1", ProcessId(77, 5), Verdict.HEALTHY, "answered in 0.3 ms", "/s/rpc.sock")
 _SILENT = SupervisorSeen("", "", None, Verdict.UNKNOWN, "nobody listens on /s/rpc.sock", "/s/rpc.sock")
-_STEERED, _UNSTEERED = Steering(possible=True), Steering(possible=False, because="nothing here steers joins")
+_STEERED, _UNSTEERED = (
+    Steering(possible=True, grace_s=10.0),
+    Steering(possible=False, because="nothing here steers joins"),
+)
 
 
 class Crash(BaseException):

@@ -1,0 +1,175 @@
+"""Upgrades behind the front: one address for all, and nobody in a call or on the way into one notices."""
+
+from __future__ import annotations
+
+import base64
+import os
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from hero_livekit_units.calls.call import SETTLE_S, Call
+from hero_livekit_units.calls.verdict import judge
+from hero_livekit_units.livekit.asking import bearer
+from hero_livekit_units.livekit.keys import read_all
+from hero_livekit_units.registry.hero_proc import HeroProcRegistry
+from tests.calls.conftest import FIGURES, gaps
+from tests.calls.media import free_ports
+from tests.calls.stack import SLOT_OFFSET, Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.servers, pytest.mark.calls, pytest.mark.timeout(300)]
+
+BASELINE_S = 4.0
+JOINS_A_SECOND = 50
+
+
+class FrontedStack(Stack):
+    """A stack with a front before both slots."""
+
+    def write_settings(self, **changes: str) -> None:
+        """As `Stack`, with a front on ports of its own."""
+        super().write_settings(**changes)
+        if not hasattr(self, "front_ports"):
+            self.front_ports = free_ports(2)
+        http, status = self.front_ports
+        with self.places.settings_file.open("a") as file:
+            file.write(f"[front]\nenabled = true\n[front.ports]\nhttp = {http}\nstatus = {status}\n")
+
+    def rooms(self, slot: str) -> set[str]:
+        """The rooms that a slot has, by its own word."""
+        registry = HeroProcRegistry(str(self.places.socket("hero_proc")))
+        keys = read_all(registry).values
+        headers = bearer(str(keys["api_key"]), str(keys["api_secret"]), {"roomList": True})
+        port = self.ports[0] + (SLOT_OFFSET if slot == "b" else 0)
+        url = f"http://127.0.0.1:{port}/twirp/livekit.RoomService/ListRooms"
+        try:
+            answer = requests.post(url, json={}, headers=headers, timeout=5)
+        except requests.ConnectionError:
+            return set()
+        return {room["name"] for room in answer.json().get("rooms", [])}
+
+
+@pytest.fixture
+def stack(livekit_server: Path) -> Iterator[FrontedStack]:
+    """A host with hero_proc running and nothing else."""
+    running = FrontedStack(livekit_server)
+    try:
+        running.start_hero_proc()
+        yield running
+    finally:
+        running.close()
+
+
+def signal_socket(port: int, token: str) -> socket.socket:
+    """Join a room as far as livekit-server has made it: the WebSocket over which a client speaks with it, left open."""
+    sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+    sock.sendall(
+        f"GET /rtc?access_token={token}&auto_subscribe=1&protocol=15 HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n"
+        "connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+        f"sec-websocket-key: {base64.b64encode(os.urandom(16)).decode()}\r\n\r\n".encode()
+    )
+    said = sock.recv(4096)
+    if not said.startswith(b"HTTP/1.1 101 "):
+        raise OSError(said.partition(b"\r\n")[0].decode(errors="replace"))
+    return sock
+
+
+def wanted(stack: Stack, version: str, servers: dict[str, Path]) -> None:
+    """Another release is wanted, and its program is there."""
+    changed = stack.hlu("set", "livekit.version", version)
+    assert changed.returncode == 0, changed.stderr
+    provided = stack.hlu("install", "--livekit-server", str(servers[version]))
+    assert provided.returncode == 0, provided.stderr
+
+
+@pytest.mark.parametrize(("old", "new"), [("1.13.3", "1.13.5"), ("1.13.5", "1.13.3")], ids=["up", "down"])
+def test_an_upgrade_behind_the_front(old: str, new: str, stack: FrontedStack, livekit_servers: dict[str, Path]) -> None:
+    """Rooms stay, late joiners find them at the one address, new rooms and later meetings run on the new release."""
+    wanted(stack, old, livekit_servers)
+    assert stack.media.ensure().converged
+    before = stack.identities()
+    with Call() as call, Call() as late, Call() as new_room:
+        call.start([stack.seat(name, "stays") for name in ("alice", "bob")])
+        call.listen(BASELINE_S)
+        call.mark("upgrade")
+        wanted(stack, new, livekit_servers)
+        began = time.monotonic()
+        receipt = stack.media.ensure()
+        took_s = time.monotonic() - began
+        assert [step.step.action for step in receipt.done][-2:] == ["start", "update"]
+        assert stack.servers() == {"a": f"{old}-r1", "b": f"{new}-r1"}
+        late.start([stack.seat("carol", "stays")])
+        new_room.start([stack.seat(name, "new") for name in ("dora", "emil")])
+        assert (stack.rooms("a"), stack.rooms("b")) == ({"stays"}, {"new"})
+        call.listen(SETTLE_S)
+        reports = call.report()
+    assert judge(reports).calls_dropped == 0, reports
+    assert [(report.disconnects, report.reconnects) for report in reports] == [(0, 0), (0, 0)]
+    after = stack.identities()
+    assert {name: after[name] for name in ("livekit-server@a", "lk-backend", "livekit-front")} == {
+        name: before[name] for name in ("livekit-server@a", "lk-backend", "livekit-front")
+    }
+    FIGURES.append(
+        f"{old} to {new} behind the front: new rooms on the new slot {took_s:.2f} s after ensure began; {gaps(reports)}"
+    )
+    stack.until_empty()
+    stack.until("the old slot has ended", lambda: stack.media.ensure().converged, within_s=30.0)
+    assert stack.servers() == {"b": f"{new}-r1"}
+    with Call() as again:
+        again.start([stack.seat(name, "stays") for name in ("alice", "bob")])
+        assert stack.rooms("b") >= {"stays"}
+    assert stack.media.ensure().changed is False
+
+
+def test_no_room_is_on_two_slots_while_new_rooms_change_over(
+    stack: FrontedStack, livekit_servers: dict[str, Path]
+) -> None:
+    """Fifty who join each second, several at once for each room: each room is on one slot, and nobody is refused."""
+    wanted(stack, "1.13.3", livekit_servers)
+    assert stack.media.ensure().converged
+    failed: list[str] = []
+    over = threading.Event()
+    joined: list[socket.socket] = []
+
+    def join(number: int) -> None:
+        seat = stack.seat(f"p{number}", f"r{number // 4}")
+        try:
+            joined.append(signal_socket(stack.front_ports[0], seat.token))
+        except OSError as error:
+            failed.append(str(error))
+
+    def crowd() -> None:
+        with ThreadPoolExecutor(16) as pool:
+            number = 0
+            while not over.is_set() and number < 2000:
+                pool.submit(join, number)
+                number += 1
+                time.sleep(1 / JOINS_A_SECOND)
+
+    joining = threading.Thread(target=crowd)
+    joining.start()
+    try:
+        time.sleep(1.0)
+        wanted(stack, "1.13.5", livekit_servers)
+        stack.media.ensure()
+        time.sleep(1.0)
+    finally:
+        over.set()
+        joining.join()
+    assert failed == []
+    one, other = stack.rooms("a"), stack.rooms("b")
+    for open_socket in joined:
+        open_socket.close()
+    FIGURES.append(f"{len(one)} and {len(other)} rooms behind the front at {JOINS_A_SECOND} joins a second: 0 refused")
+    assert one
+    assert other
+    assert one & other == set()
