@@ -60,9 +60,9 @@ def choose(observed: Observed, desired: Desired, allowed: frozenset[Allowed] = f
     seen = {slot: observed.instance(spec.instance) for slot, spec in desired.media.items()}
     current = [slot for slot, spec in desired.media.items() if runs(seen[slot], spec)]
     if current:
-        way = routed(observed, desired)
+        now = routed(observed, desired)
         # Two can be right after an upgrade was taken back: stay where people are sent already.
-        return Target(min(current, key=lambda slot: (seen[slot].verdict is not Verdict.HEALTHY, slot != way)))
+        return Target(min(current, key=lambda slot: (seen[slot].verdict is not Verdict.HEALTHY, slot != now)))
     coming = [slot for slot in desired.slots if seen[slot].process is None and seen[slot].verdict is Verdict.UNHEALTHY]
     if coming:
         return Target(coming[0])
@@ -70,8 +70,8 @@ def choose(observed: Observed, desired: Desired, allowed: frozenset[Allowed] = f
         slot for slot in desired.slots if seen[slot].process is not None and seen[slot].verdict is not Verdict.FOREIGN
     ]
     if old:
-        way = routed(observed, desired)
-        serving = min(old, key=lambda slot: (seen[slot].verdict is not Verdict.HEALTHY, slot != way))
+        now = routed(observed, desired)
+        serving = min(old, key=lambda slot: (seen[slot].verdict is not Verdict.HEALTHY, slot != now))
         return _replacement(desired, seen, serving, allowed)
     startable = [slot for slot in desired.slots if seen[slot].verdict is Verdict.STOPPED]
     return Target(startable[0] if startable else desired.slots[0])
