@@ -135,6 +135,16 @@ class CallsSeen:
     people: int | None
     source: str
 
+    @property
+    def says(self) -> str:
+        """The count in words: "nobody", "1 person in 1 room"; "" where it could not be had."""
+        if self.people is None or self.rooms is None:
+            return ""
+        if not self.people:
+            return "nobody"
+        people = "1 person" if self.people == 1 else f"{self.people} people"
+        return f"{people} in {self.rooms} room{'' if self.rooms == 1 else 's'}"
+
 
 @frozen
 class Parent:

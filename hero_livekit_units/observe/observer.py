@@ -301,6 +301,4 @@ def _port_evidence(seen: PortSeen, process: ProcessSeen | None, took_ms: float) 
 def _calls_evidence(calls: CallsSeen, took_ms: float) -> Evidence:
     if calls.people is None:
         return Evidence("calls", f"unknown ({calls.source})", None, took_ms)
-    return Evidence(
-        "calls", f"{calls.people} people in {calls.rooms} rooms ({calls.source})", speaks_for=True, took_ms=took_ms
-    )
+    return Evidence("calls", f"{calls.says} ({calls.source})", speaks_for=True, took_ms=took_ms)

@@ -20,11 +20,14 @@ def explain(found: Plan) -> tuple[str, ...]:
     for step in found.steps:
         say(step.instance, [f"{step.action}, because {step.because} (calls: {step.effect.says})"])
     for choice in found.choices:
-        say(choice.instance, [f"not by {passed.way}, as {passed.because}" for passed in choice.passed_over])
+        if choice.way is not None:
+            say(choice.instance, [f"by {choice.way}, as {choice.because}"])
+        say(choice.instance, [f"not {passed.way}, as {passed.because}" for passed in choice.passed_over])
     for refusal in found.refusals:
-        say(refusal.instance, [f"refused, as {refusal.because}; possible when {refusal.possible_when}"])
+        say(refusal.instance, [f"refused: {refusal.because}; possible when {refusal.possible_when}"])
     for wait in found.waits:
-        say(wait.instance, [f"waits, as {wait.because}, until {wait.until}"])
+        longest = f", at most {wait.seconds:.1f} s" if wait.seconds is not None else ""
+        say(wait.instance, [f"waits until {wait.until}{longest}: {wait.because}"])
     for note in found.notes:
         say(note.instance, [note.text])
     because = {state.instance: f"nothing has to change: {state.because}" for state in found.world}

@@ -156,7 +156,9 @@ def prepare(group: Group, spec: LaunchSpec) -> None:
     if seen.process is None and (because := _differing(spec.live_files, differ)):
         group.prepare(Action.UPDATE, spec, because, Needs())
     if seen.entry is None:
-        group.prepare(Action.REGISTER, spec, "the supervisor does not know it", Needs(entry_digest=""))
+        # What is registered is started with the supervisor's next life: never beside one that it has lost.
+        needs = Needs(absent=seen.process is None, entry_digest="")
+        group.prepare(Action.REGISTER, spec, "the supervisor does not know it", needs)
     elif seen.entry.digest != spec.digest:
         because = "the supervisor holds another definition of it"
         group.prepare(Action.REGISTER, spec, because, Needs(entry_digest=seen.entry.digest))
@@ -229,7 +231,7 @@ def _differing(files: Sequence[LaunchFile], differ: tuple[str, ...] | None) -> s
     if differ is None:
         return "its files could not be compared"
     named = [file.path for file in files if file.path in differ]
-    return f"differs or is missing: {', '.join(named)}" if named else ""
+    return f"{', '.join(named)} {'differs or is' if len(named) == 1 else 'differ or are'} missing" if named else ""
 
 
 def plan_start(group: Group, spec: LaunchSpec, because: str) -> None:
@@ -268,8 +270,7 @@ def refuse_while_in_use(group: Group, instance: str, what: str, used: InstanceSe
         why = calls.source if calls else "not counted"
         group.refuse(instance, f"{what}, but who is in a call is unknown ({why})", "calls can be counted")
     elif calls.people:
-        why = f"a restart would cut off {calls.people} people in {calls.rooms} rooms"
-        group.refuse(instance, f"{what}, but {why}", WAIT_FOR_IDLE)
+        group.refuse(instance, f"{what}, but that would cut off {calls.says}", WAIT_FOR_IDLE)
     elif left_s := comeback_s(used):
         group.wait(instance, f"{what}, but {COMING_BACK}", "they are back, or gone", left_s)
     else:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 RECONNECT_S = 0.8  # without sound, when a server is killed and started at once; the longest that was measured is 0.89
 
-_LAST_ROOM = "its last room has ended; then it is stopped"
-_LAST_CALL = "its last call has ended; then the new one is started"
+_LAST_ROOM = "its last room has ended (then it is stopped)"
+_LAST_CALL = "its last call has ended (then the new one is started)"
 
 
 def plan_replacement(group: Group, spec: LaunchSpec) -> None:
@@ -97,9 +97,8 @@ def _reconnect(seen: InstanceSeen) -> Effect:
 
 
 def _occupancy(seen: InstanceSeen) -> str:
-    if seen.calls is None or seen.calls.people is None:
-        return "who is in its calls is unknown"
-    return f"{seen.calls.people} people in {seen.calls.rooms} rooms are on it"
+    said = seen.calls.says if seen.calls else ""
+    return f"in its calls: {said}" if said else "who is in its calls is unknown"
 
 
 def plan_leaving(group: Group, spec: LaunchSpec, left_for_s: float | None) -> None:
@@ -121,7 +120,7 @@ def plan_leaving(group: Group, spec: LaunchSpec, left_for_s: float | None) -> No
     elif not seen.owned:
         group.note(name, f"left alone: {seen.because}")
     elif left_for_s is None:
-        group.wait(name, "new rooms come to it until the other is ready", _LAST_ROOM)
+        group.wait(name, "new rooms come to it while the other is not ready", _LAST_ROOM)
     elif group.unsure or seen.calls is None or seen.calls.people is None:
         group.wait(name, _occupancy(seen), _LAST_ROOM)
     elif seen.calls.people:
@@ -144,7 +143,7 @@ def _plan_beside(group: Group, seen: InstanceSeen) -> None:
     name, foreign = seen.spec.instance, seen.foreign
     ends = f"; {foreign.dies_with}" if foreign else ""
     if foreign is not None and foreign.calls is not None and foreign.calls.people:
-        who = f"{foreign.calls.people} people in {foreign.calls.rooms} rooms are on it"
+        who = f"in its calls: {foreign.calls.says}"
         group.wait(name, f"not touched: {seen.because}; {who}{ends}", "its last room has ended")
     else:
         group.note(name, f"not touched: {seen.because}{ends}")

@@ -93,7 +93,7 @@ def _plan_group(group: Group) -> None:
         if stranger is not None and seen.verdict is Verdict.STOPPED:
             # Half a group serves nobody, and a stranger on our ports means that something is set up wrongly.
             name = stranger.instance
-            group.refuse(spec.instance, f"not started, as {name} cannot be", f"{name} can be started")
+            group.refuse(spec.instance, f"half a group serves nobody, and {name} cannot be started", f"{name} can be")
         elif spec.carries_calls and target.serving is not None:
             plan_replacement(group, spec)
         else:

@@ -204,7 +204,7 @@ def _against_cutting_off(old: InstanceSeen, way: Way, allowed: frozenset[Allowed
     if people is None:
         yield f"who is in a call is unknown ({old.calls.source if old.calls else 'not counted'})"
     elif way is Way.IDLE_SWAP and people and old.calls:
-        yield f"a restart would cut off {people} people in {old.calls.rooms} rooms"
+        yield f"that would cut off {old.calls.says}"
     elif way is Way.IDLE_SWAP and comeback_s(old):
         yield COMING_BACK
     elif way in {Way.MOVE, Way.SWAP} and Allowed.RECONNECT not in allowed:

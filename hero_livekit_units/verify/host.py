@@ -81,7 +81,7 @@ def require_no_calls(seen: Observed) -> None:
         if calls.people is None:
             raise VerifyRefused(f"cannot verify beside calls: who is on {name} is unknown ({calls.source})", hint=hint)
         if calls.people:
-            who = f"{calls.people} people in {calls.rooms} rooms are on {name}"
+            who = f"on {name}: {calls.says}"
             raise VerifyRefused(f"cannot verify beside calls: {who}", hint=hint)
 
 

@@ -110,7 +110,7 @@ def test_a_rotation_under_calls(stack: RotatingStack) -> None:
         joiner = stack.seat("carol", "first")
         call.listen(SETTLE_S)
         reports = call.report()
-    assert "waits    livekit-server@a: 2 people in 1 rooms are on it" in begun.stdout, begun.stdout
+    assert "waits    livekit-server@a: in its calls: 2 people in 1 room" in begun.stdout, begun.stdout
     assert "phase introduce" in begun.stdout
     assert (stack.slot_of(joiner), issuer(joiner.token)) == ("a", old_key)  # who joins them is let in as before
     assert sorted(stack.servers()) == ["a", "b"]

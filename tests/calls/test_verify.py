@@ -157,7 +157,7 @@ def test_others_in_calls_are_left_alone(stack: Stack) -> None:
         call.listen(2.5)
         refused = stack.hlu("verify", "--crash-supervisor", "1")
         assert refused.returncode == 6
-        assert refused.stderr.startswith(f"cannot verify beside calls: 2 people in 1 rooms are on {MEDIA}\n")
+        assert refused.stderr.startswith(f"cannot verify beside calls: on {MEDIA}: 2 people in 1 room\n")
         assert "--beside-calls" in refused.stderr
         call.mark("beside")
         accepted = stack.hlu("verify", "--baseline", "3", "--beside-calls", "--ensure-storm", "4", "--json")
@@ -178,9 +178,7 @@ def test_an_upgrade_that_would_cut_people_off_is_told_and_undone(
     assert (found["calls_dropped"], found["well"]) == (0, False)
     assert not found["calls_interrupted"] or busy(found)
     first, second = found["stages"]
-    assert first["because"].startswith(
-        f"refused: {MEDIA}: release 1.13.5-r1 runs, but a restart would cut off 2 people"
-    )
+    assert first["because"].startswith(f"refused: {MEDIA}: release 1.13.5-r1 runs, but that would cut off 2 people")
     assert second["because"] == "not tried, as 1.13.3-r1 was not reached"
     assert "not as asked: upgrade to 1.13.3-r1 (refused: " in found["sentence"]
     assert found["restored"] == {"settings": True, "converged": True, "because": ""}

@@ -30,7 +30,8 @@ def stack(livekit_server: Path) -> Iterator[Stack]:
 
 def media(stack: Stack) -> dict[str, Any]:
     """The media server as `hlu status` shows it."""
-    found: dict[str, Any] = json.loads(stack.hlu("status", "--json").stdout)["units"][0]
+    units: list[dict[str, Any]] = json.loads(stack.hlu("status", "--json").stdout)["units"]
+    (found,) = [unit for unit in units if unit["instance"].startswith("livekit-server@")]
     return found
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hero_livekit_units.places import find_places
+from tests.calls.media import free_ports
+from tests.calls.stack import SLOT_OFFSET
 from tests.fakes.hero import FakeHero
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ class CommandLine:
         self.environment = kept | {"HOME": str(root), "PATH_ROOT": str(root)}
         self.places = find_places(self.environment)
         names = ("http", "rtc_tcp", "rtc_udp", "prometheus", "debug")
-        ports = "".join(f"{name} = {free_port()}\n" for name in names)
+        numbers = free_ports(len(names), beside=SLOT_OFFSET)
+        ports = "".join(f"{name} = {number}\n" for name, number in zip(names, numbers, strict=True))
         self.places.home.mkdir(parents=True, mode=0o700)
         self.places.settings_file.write_text(f"[livekit.ports]\n{ports}[backend.ports]\nhttp = {free_port()}\n")
 

@@ -166,9 +166,10 @@ def test_ensure_tells_why_a_unit_does_not_start(own: CommandLine) -> None:
             told.append(line)
             if "waiting for livekit-server@a" in line:
                 break
-        assert [line.split(" ")[0] for line in told[:5]] == [
+        assert [line.split(" ")[0] for line in told[:6]] == [
             "write-files",
             "write-files",
+            "update",
             "register",
             "register",
             "start",

@@ -148,7 +148,9 @@ def _front(slot: str, *idle: IdleRoom, certificate_shown: bool | None = None) ->
     return healthy(FRONTED.by_slot[slot][0], routes=routes)
 
 
-BEHIND_FRONT = FRONTED.preferred[-1]
+BEHIND_A, BEHIND_B = FRONTED.media.values()
+BACKEND_BEHIND = FRONTED.preferred[-1]
+UNASKED_FRONT = healthy(FRONTED.by_slot["b"][0])
 GONE = "/srv/media/bin/livekit-server"
 THIRD = attrs.evolve(MEDIA, slot="c", digest="c" * 16)
 THREE_SLOTS = Desired({**STEERED.by_slot, "c": (THIRD, BACKEND)}, STEERED.steering)
@@ -419,48 +421,53 @@ REPLACE = {
     ),
     "front-upgrade-begins": Case(
         "Behind the front: the new release starts in the free slot, and then the front sends new rooms there.",
-        world(_on(MEDIA, calls=CROWD), _front("a"), healthy(BEHIND_FRONT)),
+        world(healthy(BEHIND_A, process=BEFORE, calls=CROWD), _front("a"), healthy(BACKEND_BEHIND)),
         FRONTED,
     ),
     "front-slot-is-left": Case(
         "People are in the old slot still; of its rooms those that are over are forgotten, so that they begin anew.",
         world(
-            _on(MEDIA, calls=CROWD),
+            healthy(BEHIND_A, process=BEFORE, calls=CROWD),
             _front("b", IdleRoom("over", "a", 31.0), IdleRoom("pause", "a", 5.0)),
-            healthy(BEHIND_FRONT),
-            healthy(MEDIA_B),
+            healthy(BACKEND_BEHIND),
+            healthy(BEHIND_B),
         ),
         FRONTED,
     ),
     "front-slot-is-empty": Case(
         "Nobody is in the old slot: the front forgets all its rooms, in that moment, and the slot ends.",
         world(
-            _on(MEDIA),
+            healthy(BEHIND_A, process=BEFORE),
             _front("b", IdleRoom("pause", "a", 5.0), IdleRoom("new", "b", 5.0)),
-            healthy(BEHIND_FRONT),
-            healthy(MEDIA_B),
+            healthy(BACKEND_BEHIND),
+            healthy(BEHIND_B),
         ),
         FRONTED,
     ),
     "front-cannot-be-asked": Case(
         "Where the front sends new rooms is not known: the old slot is kept, empty or not.",
-        world(_on(MEDIA), healthy(FRONTED.by_slot["b"][0]), healthy(BEHIND_FRONT), healthy(MEDIA_B)),
+        world(
+            healthy(BEHIND_A, process=BEFORE),
+            healthy(FRONTED.by_slot["b"][0]),
+            healthy(BACKEND_BEHIND),
+            healthy(BEHIND_B),
+        ),
         FRONTED,
     ),
     "front-certificate-renewed": Case(
         "The user's certificate is another one now: new connections are shown it, and nobody is cut off.",
-        world(healthy(MEDIA, calls=CROWD), _front("a", certificate_shown=False), healthy(BEHIND_FRONT)),
+        world(healthy(BEHIND_A, calls=CROWD), _front("a", certificate_shown=False), healthy(BACKEND_BEHIND)),
         FRONTED,
     ),
     "front-configured-anew": Case(
         "The front has read another configuration: it is reloaded, while people are in calls.",
         world(
-            healthy(MEDIA, calls=CROWD),
+            healthy(BEHIND_A, calls=CROWD),
             attrs.evolve(
                 _front("a"),
                 files_differ=dict.fromkeys(_front("a").files_differ, (FRONTED.by_slot["a"][0].live_files[0].path,)),
             ),
-            healthy(BEHIND_FRONT),
+            healthy(BACKEND_BEHIND),
         ),
         FRONTED,
     ),

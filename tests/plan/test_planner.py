@@ -151,7 +151,7 @@ def notes(found: Plan) -> list[str]:
         pytest.param(
             world(healthy(MEDIA, people=3, process=OLDER), healthy(BACKEND)),
             DESIRED,
-            [f"refuse livekit-server@a: {CHANGED}, but a restart would cut off 3 people in 1 rooms"],
+            [f"refuse livekit-server@a: {CHANGED}, but that would cut off 3 people in 1 room"],
             id="changed-configuration-while-in-use",
         ),
         pytest.param(
@@ -175,7 +175,7 @@ def notes(found: Plan) -> list[str]:
         pytest.param(
             world(healthy(MEDIA, people=2, process=BEFORE, entry=STOPPING), healthy(BACKEND)),
             DESIRED,
-            ["wait livekit-server@a: 2 people in 1 rooms are on it"],
+            ["wait livekit-server@a: in its calls: 2 people in 1 room"],
             id="draining-already",
         ),
         pytest.param(
@@ -254,7 +254,7 @@ def notes(found: Plan) -> list[str]:
         pytest.param(
             everything(people=3, redis=healthy(REDIS, process=OLD_REDIS)),
             FULL,
-            [f"refuse livekit-redis: {CHANGED}, but a restart would cut off 3 people in 1 rooms"],
+            [f"refuse livekit-redis: {CHANGED}, but that would cut off 3 people in 1 room"],
             id="redis-stays-as-it-is-while-calls-need-it",
         ),
         pytest.param(
@@ -266,7 +266,7 @@ def notes(found: Plan) -> list[str]:
         pytest.param(
             everything(people=3, front=healthy(FRONT, process=process(FRONT, launch_digest="0" * 16))),
             FULL,
-            [f"refuse livekit-front: {CHANGED}, but a restart would cut off 3 people in 1 rooms"],
+            [f"refuse livekit-front: {CHANGED}, but that would cut off 3 people in 1 room"],
             id="the-front-stays-as-it-is-while-calls-need-it",
         ),
         pytest.param(
@@ -329,7 +329,7 @@ def notes(found: Plan) -> list[str]:
         pytest.param(
             everything(people=3, front=not_ready(FRONT)),
             FULL,
-            [f"refuse livekit-front: {NOT_READY}, but a restart would cut off 3 people in 1 rooms"],
+            [f"refuse livekit-front: {NOT_READY}, but that would cut off 3 people in 1 room"],
             id="broken-front-that-calls-need",
         ),
         pytest.param(
@@ -353,7 +353,7 @@ def notes(found: Plan) -> list[str]:
             DESIRED,
             [
                 "refuse livekit-server@a: port 6800 (debug) is held by pid 666 (nginx)",
-                "refuse lk-backend: not started, as livekit-server@a cannot be",
+                "refuse lk-backend: half a group serves nobody, and livekit-server@a cannot be started",
             ],
             id="stranger-on-both-slots-nothing-is-started",
         ),
@@ -386,7 +386,7 @@ def test_run(observed: Observed, desired: Desired, expected: list[str]) -> None:
             NOTHING_ALLOWED,
             [
                 "stop lk-backend",
-                "refuse livekit-server@a: stop was asked for, but a restart would cut off 2 people in 1 rooms",
+                "refuse livekit-server@a: stop was asked for, but that would cut off 2 people in 1 room",
             ],
             id="in-use",
         ),
@@ -414,7 +414,7 @@ def test_run(observed: Observed, desired: Desired, expected: list[str]) -> None:
             [
                 "stop lk-backend",
                 "stop livekit-server@a",
-                "refuse livekit-server@b: stop was asked for, but a restart would cut off 1 people in 1 rooms",
+                "refuse livekit-server@b: stop was asked for, but that would cut off 1 person in 1 room",
             ],
             id="one-slot-in-use",
         ),
@@ -431,7 +431,7 @@ def test_run(observed: Observed, desired: Desired, expected: list[str]) -> None:
             NOTHING_ALLOWED,
             [
                 "stop lk-backend",
-                "refuse livekit-server@a: stop was asked for, but a restart would cut off 2 people in 1 rooms",
+                "refuse livekit-server@a: stop was asked for, but that would cut off 2 people in 1 room",
                 "refuse livekit-front: it stays while livekit-server@a does",
                 "refuse livekit-redis: it stays while livekit-server@a does",
             ],
@@ -576,7 +576,7 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
                 "register lk-backend",
                 "start livekit-server@b",
                 "update lk-backend",
-                "wait livekit-server@a: new rooms come to it until the other is ready",
+                "wait livekit-server@a: new rooms come to it while the other is not ready",
             ],
             id="the-new-release-starts-in-the-free-slot",
         ),
@@ -585,7 +585,7 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
             STEERED,
             NOTHING_ALLOWED,
             "b",
-            ["wait livekit-server@a: 3 people in 1 rooms are on it"],
+            ["wait livekit-server@a: in its calls: 3 people in 1 room"],
             id="the-old-slot-keeps-its-people",
         ),
         pytest.param(
@@ -609,7 +609,7 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
             STEERED,
             NOTHING_ALLOWED,
             "b",
-            ["wait livekit-server@a: 0 people in 0 rooms are on it"],
+            ["wait livekit-server@a: in its calls: nobody"],
             id="the-old-slot-gets-no-second-signal",
         ),
         pytest.param(
@@ -641,7 +641,7 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
             without(STEERED, "two-slot"),
             NOTHING_ALLOWED,
             "b",
-            ["wait livekit-server@a: 3 people in 1 rooms are on it"],
+            ["wait livekit-server@a: in its calls: 3 people in 1 room"],
             id="rooms-move-only-when-that-is-accepted",
         ),
         pytest.param(
@@ -651,7 +651,7 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
             "b",
             [
                 "refuse livekit-server@b: its state is unknown: answers said None",
-                "wait livekit-server@a: 3 people in 1 rooms are on it",
+                "wait livekit-server@a: in its calls: 3 people in 1 room",
             ],
             id="nobody-is-moved-to-what-cannot-be-seen",
         ),
@@ -660,7 +660,7 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
             STEERED,
             NOTHING_ALLOWED,
             "b",
-            ["wait livekit-server@a: 3 people in 1 rooms are on it"],
+            ["wait livekit-server@a: in its calls: 3 people in 1 room"],
             id="both-are-right-and-joins-stay-where-they-go",
         ),
         pytest.param(
@@ -681,7 +681,7 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
                 "update lk-backend",
                 "register lk-backend",
                 "start lk-backend",
-                "wait livekit-server@b: new rooms come to it until the other is ready",
+                "wait livekit-server@b: new rooms come to it while the other is not ready",
             ],
             id="both-are-right-and-nothing-sends-joins-yet",
         ),
@@ -692,7 +692,7 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
             "a",
             [
                 "stop livekit-server@b",
-                "refuse livekit-server@a: release 1.13.4-r1 runs, but a restart would cut off 3 people in 1 rooms",
+                "refuse livekit-server@a: release 1.13.4-r1 runs, but that would cut off 3 people in 1 room",
             ],
             id="both-are-old-and-the-unused-one-makes-room",
         ),
@@ -707,7 +707,7 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
             "a",
             [
                 "refuse livekit-server@b: it says 406; it may carry calls, so it is not restarted",
-                "wait livekit-server@a: new rooms come to it until the other is ready",
+                "wait livekit-server@a: new rooms come to it while the other is not ready",
             ],
             id="new-rooms-stay-on-the-old-slot-while-the-new-one-is-not-ready",
         ),
@@ -722,7 +722,7 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
             "a",
             [
                 "await-ready livekit-server@b",
-                "wait livekit-server@a: new rooms come to it until the other is ready",
+                "wait livekit-server@a: new rooms come to it while the other is not ready",
             ],
             id="the-new-slot-comes-back-by-itself",
         ),
@@ -742,7 +742,7 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
             [
                 "register lk-backend",
                 "update lk-backend",
-                "wait livekit-server@a: new rooms come to it until the other is ready",
+                "wait livekit-server@a: new rooms come to it while the other is not ready",
             ],
             id="who-was-sent-to-the-old-slot-until-now-may-still-come",
         ),
@@ -798,7 +798,7 @@ def test_a_slot_is_stopped_while_it_is_empty_only() -> None:
 WAY_OUT = "release 1.13.4-r1 runs"
 LIVE = "livekit-server takes over another release or configuration only at its start"
 NO_STEERING = DESIRED.steering.because
-CUT_OFF = "a restart would cut off 3 people in 1 rooms"
+CUT_OFF = "that would cut off 3 people in 1 room"
 NO_RECONNECT = "nobody accepted that people reconnect (--allow-reconnect)"
 NO_DRAIN = "nobody accepted that joins are refused until the last call ends (--allow-drain)"
 
@@ -1094,8 +1094,8 @@ def test_every_instance_is_explained(
     text = "\n".join(explain(found))
     assert {line.partition(": ")[0] for line in text.splitlines()} >= {one.spec.instance for one in observed.instances}
     assert all(f"{step.instance}: {step.action}, because {step.because}" in text for step in found.steps)
-    assert all(f"{refusal.instance}: refused, as {refusal.because}" in text for refusal in found.refusals)
-    assert all(f"{wait.instance}: waits, as {wait.because}" in text for wait in found.waits)
+    assert all(f"{refusal.instance}: refused: {refusal.because}" in text for refusal in found.refusals)
+    assert all(f"{wait.instance}: waits until {wait.until}" in text for wait in found.waits)
     assert all(f"{note.instance}: {note.text}" in text for note in found.notes)
     assert all(passed.because in text for choice in found.choices for passed in choice.passed_over)
 

@@ -88,6 +88,16 @@ FOUND: dict[str, tuple[bool, str, list[Event]]] = {
             ("want", "1.13.4-r1"),
         ],
     ),
+    "a plan to configure an empty host registers nothing when something runs that the supervisor has lost": (
+        False,
+        "1.13.3-r1",
+        [
+            ("look", Goal.CONFIGURE, (Allowed.DRAIN,)),
+            ("ensure", Goal.RUN, (Allowed.DRAIN,), (("look", 3, Fault.CRASH_AFTER),), "1.13.3-r1"),
+            ("supervisor_forgets",),
+            ("execute", (("effect", 6, Fault.AWAY_AFTER), ("effect", 4, Fault.REFUSED))),
+        ],
+    ),
     "a plan for an empty host starts nothing while nobody can see whether it is empty": (
         False,
         "1.9.9-r1",

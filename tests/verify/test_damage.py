@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from hero_livekit_units.verify.daemons import OwnPlane, Supervisor
     from hero_livekit_units.verify.wishes_kept import WishesKept
 
-REFUSAL = Refusal("livekit-server@a", "a restart would cut off 2 people in 1 rooms", "nobody is in a call")
-LEAVING = Wait("livekit-server@a", "2 people in 1 rooms are on it", "its last room has ended")
+REFUSAL = Refusal("livekit-server@a", "that would cut off 2 people in 1 room", "nobody is in a call")
+LEAVING = Wait("livekit-server@a", "in its calls: 2 people in 1 room", "its last room has ended")
 
 
 def serving(release: str = "1.13.3-r1", verdict: Verdict = Verdict.HEALTHY) -> InstanceState:
@@ -127,7 +127,7 @@ def test_a_storm_that_changes_something() -> None:
     deed = damage(media).do(Stage(Kind.ENSURE, 10))
     assert (deed.done, deed.changed) == (9, 1)
     assert "cannot write x: full" in deed.because
-    assert "refused: livekit-server@a: a restart would cut off 2 people in 1 rooms" in deed.because
+    assert "refused: livekit-server@a: that would cut off 2 people in 1 room" in deed.because
     assert deed.because.endswith("1 of them changed something")
 
 
@@ -140,18 +140,18 @@ def test_a_storm_that_changes_something() -> None:
         ),
         pytest.param(
             [receipt(converged=False, refusals=(REFUSAL,))],
-            "refused: livekit-server@a: a restart would cut off 2 people in 1 rooms",
+            "refused: livekit-server@a: that would cut off 2 people in 1 room",
             id="refused",
         ),
         pytest.param([receipt(converged=False, waits=(LEAVING,), after=(serving(),))], "", id="new rooms go to it"),
         pytest.param(
             [receipt(converged=False, waits=(LEAVING,), after=(serving(verdict=Verdict.STARTING),))],
-            "had to wait: livekit-server@a: 2 people in 1 rooms are on it, until its last room has ended",
+            "had to wait: livekit-server@a: in its calls: 2 people in 1 room, until its last room has ended",
             id="waits for people",
         ),
         pytest.param(
             [receipt(converged=False, waits=(LEAVING,), after=(serving("1.13.5-r1"),))],
-            "had to wait: livekit-server@a: 2 people in 1 rooms are on it, until its last room has ended",
+            "had to wait: livekit-server@a: in its calls: 2 people in 1 room, until its last room has ended",
             id="another release serves",
         ),
         pytest.param([StepFailed("start x", "no")], "cannot start x: no", id="failed"),
@@ -171,7 +171,7 @@ def test_an_old_server_that_ends_later_is_told() -> None:
     deed = damage(FakeMedia(receipt(converged=False, waits=(LEAVING,), after=(serving(),))), wishes=Wishes()).do(
         Stage(Kind.UPGRADE, release="1.13.3-r1")
     )
-    assert deed.notes == ["livekit-server@a: 2 people in 1 rooms are on it, until its last room has ended"]
+    assert deed.notes == ["livekit-server@a: in its calls: 2 people in 1 room, until its last room has ended"]
 
 
 def test_what_comes_after_a_refused_upgrade_is_not_tried() -> None:

@@ -100,9 +100,7 @@ def test_what_makes_no_sense(arguments: list[str], code: int, told: str, capsys:
 def test_beside_calls(places: Places) -> None:
     """Somebody is in a call, or nobody can tell."""
     busy = seen(places, CallsSeen(1, 3, "debug_rooms on port 6790"))
-    with pytest.raises(
-        VerifyRefused, match=r"^cannot verify beside calls: 3 people in 1 rooms are on livekit-server@a$"
-    ):
+    with pytest.raises(VerifyRefused, match=r"^cannot verify beside calls: on livekit-server@a: 3 people in 1 room$"):
         require_no_calls(busy)
     assert people(busy) == 3
     unknown = seen(places, CallsSeen(None, None, "nothing to ask"))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.verify.report import Outcome
 
 ALL = (outcome(Kind.CONTROL_PLANE, 10), outcome(Kind.SUPERVISOR, 3), outcome(Kind.ENSURE, 100))
-REFUSED = outcome(Kind.UPGRADE, release="1.13.3-r1", done=0, because="refused: a restart would cut off 2 people")
+REFUSED = outcome(Kind.UPGRADE, release="1.13.3-r1", done=0, because="refused: that would cut off 2 people")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ REFUSED = outcome(Kind.UPGRADE, release="1.13.3-r1", done=0, because="refused: a
         pytest.param(
             report([REFUSED]),
             "0 calls dropped, 0 interrupted in a call that nothing was done to; longest gap 44 ms beside 42 ms"
-            " undisturbed; not as asked: upgrade to 1.13.3-r1 (refused: a restart would cut off 2 people)",
+            " undisturbed; not as asked: upgrade to 1.13.3-r1 (refused: that would cut off 2 people)",
             id="refused",
         ),
         pytest.param(
@@ -121,7 +121,7 @@ def test_the_text_for_a_person() -> None:
     assert lines[2].split()[-1] == "interrupted"
     assert "control-plane-crash: 10 of 10, longest gap 44 ms" in lines
     assert "upgrade 1.13.3-r1: 0 of 1, longest gap 44 ms" in lines
-    assert "  refused: a restart would cut off 2 people" in lines
+    assert "  refused: that would cut off 2 people" in lines
     assert "livekit-server@a: pid 7 before and after" in lines
     assert "media.toml is what it was, and what it wants runs" in lines
     assert lines[-1] == report([*ALL, REFUSED], [person(), interrupted()]).sentence
