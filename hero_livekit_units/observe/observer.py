@@ -231,6 +231,7 @@ class _Look:
             *(_port_evidence(seen, self.process, self.ports_ms) for seen in self.ports),
             *(Evidence(f"probe {seen.probe.name}", seen.says, seen.ok, seen.took_ms) for seen in self.probes),
             *([_calls_evidence(self.calls, self.calls_ms)] if self.calls else []),
+            *([_routes_evidence(self.routes)] if self.wanted.new_rooms else []),
         )
 
     def _registry_evidence(self, survey: Survey, took_ms: float) -> Evidence:
@@ -296,6 +297,12 @@ def _port_evidence(seen: PortSeen, process: ProcessSeen | None, took_ms: float) 
     return Evidence(
         witness, f"held by {holder(seen)}", process is not None and seen.owner_pid == process.id.pid, took_ms
     )
+
+
+def _routes_evidence(routes: RoutesSeen | None) -> Evidence:
+    if routes is None:
+        return Evidence("routes", "where it sends new rooms could not be asked", None, 0.0)
+    return Evidence("routes", f"new rooms go to slot {routes.new_rooms}", speaks_for=True, took_ms=0.0)
 
 
 def _calls_evidence(calls: CallsSeen, took_ms: float) -> Evidence:

@@ -38,7 +38,7 @@ QUIET_S = 30.0  # livekit-server keeps who has lost the connection for 20 s or s
 WAIT_FOR_IDLE = "everybody has left (watch `hlu status`)"
 NO_EFFECT = Effect(Interruption.NONE, "none")
 
-_FILES, _REGISTRY, _ACTS = 0, 1, 2  # the order of the waves; the acts follow the order of start
+_FILES, _REGISTRY, _ACTS = 0, 1, 4  # the order of the waves; the acts follow the order of start
 _WHAT = {
     Action.WRITE_FILES: (_FILES, "none: files are read at the next start only"),
     Action.REGISTER: (_REGISTRY, "none: registering starts and restarts nothing"),
@@ -86,12 +86,13 @@ class Group:
     ) -> None:
         """Do something to an instance when its turn in the order of start has come; a slot that is left comes last.
 
-        What an instance reads or is told while it runs comes before what is done to it; what sends joins is told when
-        all are up, and before a slot is left.
+        What an instance reads or is told while it runs comes before what is done to it. What sends joins is told at
+        once where the slot is ready, as the other may have failed; else when all are up, and before a slot is left.
         """
         at = self._order.get(spec.instance, len(self._order))
         if action is Action.UPDATE and spec in self.desired.steering_units[self.slot]:
-            at = len(self._order)
+            ready = self.seen(self.desired.media[self.slot]).verdict is Verdict.HEALTHY
+            at = -1 if ready else len(self._order)
         self._waves[_ACTS + 2 * at + (action is not Action.UPDATE)].append(
             Step(action, spec.instance, spec.digest, because, effect, needs, rooms)
         )

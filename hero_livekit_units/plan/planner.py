@@ -30,7 +30,7 @@ from hero_livekit_units.plan.stop import plan_end
 if TYPE_CHECKING:
     from hero_livekit_units.model.desired import Desired
     from hero_livekit_units.model.launch import LaunchSpec
-    from hero_livekit_units.model.observed import Observed
+    from hero_livekit_units.model.observed import InstanceSeen, Observed
 
 
 SUPERVISOR = "hero_proc"  # stands for an instance in a refusal that is about the supervisor itself
@@ -86,6 +86,7 @@ def _plan_group(group: Group) -> None:
     target = group.target
     route = group.slot = _route(group)
     sent_for_s = _sent_for_s(group, route)
+    _tell_of_failure(group, route)
     specs = [group.desired.media[target.slot] if spec.carries_calls else spec for spec in group.desired.by_slot[route]]
     stranger = next((spec for spec in specs if group.seen(spec).verdict is Verdict.FOREIGN), None)
     for spec in specs:
@@ -109,12 +110,32 @@ def _route(group: Group) -> str:
     spec = group.desired.media[slot]
     seen, now = group.seen(spec), routed(group.observed, group.desired)
     startable = seen.verdict is Verdict.STOPPED and not (spec.blocked or seen.program_missing or group.unsure)
+    others = [other for other, spec in group.desired.media.items() if group.seen(spec).verdict is Verdict.HEALTHY]
+    if now in others and now != slot and _has_failed(seen, spec):
+        return now  # it came up again by itself just now, and may end once more
     if startable or seen.verdict in {Verdict.HEALTHY, Verdict.STARTING}:
         return slot
     if now is not None and group.seen(group.desired.media[now]).verdict is Verdict.UNKNOWN:
         return now  # one look that failed is no reason to send people back and forth
-    others = [other for other, spec in group.desired.media.items() if group.seen(spec).verdict is Verdict.HEALTHY]
     return others[0] if others else slot
+
+
+def _tell_of_failure(group: Group, route: str) -> None:
+    """Say so where new rooms do not go to a slot that is ready, as it has failed."""
+    spec = group.desired.media[group.target.slot]
+    seen = group.seen(spec)
+    if route != group.target.slot and seen.verdict is Verdict.HEALTHY and seen.process and seen.entry:
+        last = f", at last with {seen.entry.last_error}" if seen.entry.last_error else ""
+        times = "once" if seen.entry.restarts == 1 else f"{seen.entry.restarts} times"
+        until = f"it has run for {spec.restart.stable_after_s:g} s (then new rooms come to it)"
+        left_s = max(spec.restart.stable_after_s - seen.process.age_s, 0.0)
+        group.wait(spec.instance, f"it ended by itself {times}{last}; new rooms go to slot {route}", until, left_s)
+
+
+def _has_failed(seen: InstanceSeen, spec: LaunchSpec) -> bool:
+    """Whether an instance has ended by itself, and has not run for long enough since to be trusted."""
+    restarted = seen.entry is not None and seen.entry.restarts > 0
+    return restarted and (seen.process is None or seen.process.age_s < spec.restart.stable_after_s)
 
 
 def _sent_for_s(group: Group, slot: str) -> float | None:

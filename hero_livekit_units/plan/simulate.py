@@ -10,7 +10,6 @@ from hero_livekit_units.model.observed import (
     CallsSeen,
     Entry,
     EntryState,
-    Observed,
     PortSeen,
     ProbeSeen,
     ProcessId,
@@ -53,14 +52,6 @@ def simulate(seen: InstanceSeen, step: Step, spec: LaunchSpec) -> InstanceSeen:
             return _ended(seen, entry)
         case _:
             assert_never(step.action)
-
-
-def simulated(observed: Observed, step: Step, spec: LaunchSpec) -> Observed:
-    """The world after a step that reached its end."""
-    instances = tuple(
-        simulate(seen, step, spec) if seen.spec.instance == step.instance else seen for seen in observed.instances
-    )
-    return attrs.evolve(observed, instances=instances)
 
 
 def reached(seen: InstanceSeen, after: InstanceSeen, *, unlike: ProcessId | None = None) -> bool:

@@ -471,6 +471,33 @@ REPLACE = {
         ),
         FRONTED,
     ),
+    "new-slot-fails": Case(
+        "The new release keeps ending by itself: new rooms go back to the old one at once, and then it is waited for.",
+        world(
+            _on(MEDIA, calls=CROWD),
+            BACKEND_B_RUNS,
+            attrs.evolve(
+                between_two_lives(MEDIA_B),
+                entry=entry(
+                    MEDIA_B,
+                    state=EntryState.WAITING,
+                    process=None,
+                    restarts=3,
+                    last_error="exit status 0: could not parse config",
+                ),
+            ),
+        ),
+        STEERED,
+    ),
+    "new-slot-is-up-again": Case(
+        "The new release is up once more for 4 s after it ended by itself: new rooms stay with the old one for now.",
+        world(
+            _on(MEDIA, calls=CROWD),
+            healthy(BACKEND),
+            healthy(MEDIA_B, process=YOUNG_B, entry=entry(MEDIA_B, restarts=3)),
+        ),
+        STEERED,
+    ),
     "spare-slot-with-old-files": Case(
         "The slot that was left still holds what its last launch has read, perhaps with old secrets: it is removed.",
         world(healthy(MEDIA), healthy(BACKEND), stopped(MEDIA_B, left=("/srv/media/slots/b/launch-0",))),

@@ -22,7 +22,7 @@ from hero_livekit_units.model.observed import (
 )
 from hero_livekit_units.model.plan import Action, Allowed, Effect, Goal, Interruption, Plan, Step
 from hero_livekit_units.plan.planner import plan
-from hero_livekit_units.plan.simulate import TO_BE, reached, simulate, simulated
+from hero_livekit_units.plan.simulate import TO_BE, reached, simulate
 from tests.plan.worlds import BEFORE, TAKEN, between_two_lives, not_ready
 from tests.strategies import (
     BACKEND,
@@ -42,6 +42,7 @@ from tests.strategies import (
 
 if TYPE_CHECKING:
     from hero_livekit_units.model.desired import Desired
+    from hero_livekit_units.model.launch import LaunchSpec
 
 NEXT = ProcessId(5151, 2_000_000)
 ANYTHING_ALLOWED = st.frozensets(st.sampled_from(Allowed))
@@ -54,6 +55,14 @@ def done(observed: Observed, found: Plan, desired: Desired) -> Observed:
         assert spec is not None
         observed = simulated(observed, step, spec)
     return observed
+
+
+def simulated(observed: Observed, step: Step, spec: LaunchSpec) -> Observed:
+    """The world after a step that reached its end."""
+    instances = tuple(
+        simulate(seen, step, spec) if seen.spec.instance == step.instance else seen for seen in observed.instances
+    )
+    return attrs.evolve(observed, instances=instances)
 
 
 def later(observed: Observed, desired: Desired, allowed: frozenset[Allowed]) -> tuple[Observed, Plan]:

@@ -215,6 +215,35 @@ def test_any_path_of_any_length_up_and_down(data: st.DataObject, steering: bool,
     assert [server.spec.release for server in servers if server.spec] == [releases[-1]]
 
 
+def test_new_rooms_go_back_while_the_new_slot_fails_and_come_again_when_it_lasts() -> None:
+    """Nobody in the old slot notices, and who joins in between gets in there."""
+    host = Host(steering=True)
+    assert run(host, Asked("1.13.4-r1")).converged
+    host.advance(60.0)
+    host.join("x", 2)
+    run(host, Asked("1.13.5-r1"))
+    assert (host.routed, len(host.media())) == ("b", 2)
+    (new,) = host.alive("livekit-server@b")
+    host.kill_process(new)
+    host.advance(0.1)
+    assert not host.alive("livekit-server@b")
+    run(host, Asked("1.13.5-r1"))
+    assert host.routed == "a"
+    host.join("y", 1)
+    assert [server.spec.slot for server in host.media() if server.spec and "y" in server.rooms] == ["a"]
+    run(host, Asked("1.13.5-r1"))
+    assert host.routed == "a"
+    host.advance(60.0)
+    run(host, Asked("1.13.5-r1"))
+    assert host.routed == "b"
+    for room in ("x", "y"):
+        host.leave(room)
+    host.advance(60.0)
+    assert run(host, Asked("1.13.5-r1")).converged
+    assert (host.broken, host.dropped, host.refused_joins) == ([], 0, 0)
+    assert [server.spec.slot for server in host.media() if server.spec] == ["b"]
+
+
 @pytest.mark.parametrize("steering", [True, False], ids=["steered", "unsteered"])
 @pytest.mark.parametrize("later_s", [0.5, 1.5, 3.0, 5.0])
 @pytest.mark.parametrize("goal", [Goal.STOP, Goal.RUN])
