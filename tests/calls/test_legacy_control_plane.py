@@ -17,7 +17,7 @@ from hero_livekit_units.calls.call import SETTLE_S, Call
 from hero_livekit_units.calls.verdict import judge
 
 if TYPE_CHECKING:
-    from tests.calls.media import LiveServer
+    from tests.calls.media import LiveServer, Server
 
 pytestmark = [pytest.mark.servers, pytest.mark.calls]
 
@@ -27,7 +27,7 @@ LEGACY = Path(__file__).parent.parent.parent / "examples" / "legacy_control_plan
 class LegacyPlane:
     """The old control plane, leader of its own process group as under a supervisor."""
 
-    def __init__(self, server: LiveServer) -> None:
+    def __init__(self, server: Server) -> None:
         self.process = subprocess.Popen(
             [sys.executable, LEGACY, server.program, server.config],
             stdout=subprocess.PIPE,
