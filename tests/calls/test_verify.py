@@ -204,6 +204,7 @@ def test_an_upgrade_that_nobody_notices(stack: Stack, livekit_servers: dict[str,
     assert left(stack) == []
 
 
+@pytest.mark.night
 def test_interrupted_it_puts_everything_back(stack: Stack, livekit_servers: dict[str, Path]) -> None:
     """Ctrl-C, twice, in the middle of an upgrade that lets people reconnect: what ran before runs again."""
     have(stack, livekit_servers, "1.13.3")
@@ -242,6 +243,7 @@ def test_interrupted_it_leaves_no_host_without_a_supervisor(stack: Stack) -> Non
     assert left(stack) == []
 
 
+@pytest.mark.night
 def test_an_upgrade_that_is_kept(stack: Stack, livekit_servers: dict[str, Path]) -> None:
     """People reconnect, which was accepted and is told all the same; the release stays, in media.toml too."""
     have(stack, livekit_servers, "1.13.3")
@@ -260,6 +262,7 @@ def test_an_upgrade_that_is_kept(stack: Stack, livekit_servers: dict[str, Path])
     assert left(stack) == []
 
 
+@pytest.mark.night
 def test_a_control_plane_that_something_starts_again(stack: Stack) -> None:
     """Refused, as nobody knows that it comes back; named, it is killed, and waited for until it is there again."""
     plane = stack.start_plane()
