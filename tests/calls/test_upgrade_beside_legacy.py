@@ -82,7 +82,7 @@ def test_a_legacy_server_keeps_its_call_and_ours_takes_the_new_rooms(
             assert [(wait.instance, wait.because.startswith("not touched: ")) for wait in receipt.waits] == [
                 ("livekit-server@a", True)
             ]
-            assert "2 people in 1 rooms are on it" in receipt.waits[0].because
+            assert "in its calls: 2 people in 1 room" in receipt.waits[0].because
             ours = stack.identities()["livekit-server@b"]
             joiners = [stack.seat(who, "new") for who in ("dora", "emil")]
             assert [stack.slot_of(seat) for seat in joiners] == ["b", "b"]
