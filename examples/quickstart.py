@@ -17,12 +17,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hero_livekit_units.atomic import write_atomically
 from hero_livekit_units.calls.call import SETTLE_S, Call
 from hero_livekit_units.calls.network import require_interface
 from hero_livekit_units.calls.verdict import judge
 from hero_livekit_units.cli.progress import shown
 from hero_livekit_units.errors import RegistryError, UnitsError
-from hero_livekit_units.execute.files import write_atomically
 from hero_livekit_units.herosocket.client import HeroClient
 from hero_livekit_units.livekit.install import install
 from hero_livekit_units.media import Media

@@ -11,8 +11,7 @@ import attrs
 from attrs import frozen
 
 from hero_livekit_units.errors import RegistryError, RegistryProtocolError
-from hero_livekit_units.execute.executor import DISK
-from hero_livekit_units.execute.files import Disk
+from hero_livekit_units.execute.files import DISK, Disk
 from hero_livekit_units.execute.lock import acting_lock
 from hero_livekit_units.livekit.keys import read_all
 from hero_livekit_units.livekit.rotation import End, Rotation, Secrets, following, rotation_note

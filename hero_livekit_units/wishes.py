@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from attrs import frozen
 
+from hero_livekit_units.atomic import write_atomically
 from hero_livekit_units.definitions.edit import dotted, key_path, set_key, text_value, unset_key
 from hero_livekit_units.errors import CatalogError, DefinitionInvalid, Issue, PlanRefused, SettingRefused
-from hero_livekit_units.execute.files import write_atomically
 from hero_livekit_units.execute.lock import acting_lock
 from hero_livekit_units.livekit.desired import MEDIA
 from hero_livekit_units.livekit.settings import read_settings

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from hero_livekit_units.atomic import write_atomically
 from hero_livekit_units.definitions.digest import digest
 from hero_livekit_units.definitions.render import file_text
-from hero_livekit_units.execute.files import write_atomically
 from hero_livekit_units.livekit import keys
 from hero_livekit_units.livekit.desired import desired_specs
 from hero_livekit_units.livekit.rotation import Phase, Rotated, Rotation, Secrets, effective

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 import attrs
 
 from hero_livekit_units.errors import PlanStale, RegistryConflict, RegistryUnavailable, StepFailed, StepTimedOut
-from hero_livekit_units.execute.files import Disk
+from hero_livekit_units.execute.files import DISK, Disk
 from hero_livekit_units.execute.steering import steer
 from hero_livekit_units.livekit.keys import ensure_secrets
 from hero_livekit_units.model.observed import EntryState, Verdict
@@ -29,7 +29,6 @@ _LOOK_AGAIN_AT_MOST_S = 0.25
 _LONGEST_END_S = 30.0  # an end that is waited for here; a livekit-server with people in it takes hours
 _OTHER_FORM = "somebody else has registered it in another form since"
 _KILLED_S = 2.0  # from SIGKILL to the moment in which the supervisor knows; the embedded one takes 5 ms
-DISK = Disk()
 _STARTING = frozenset({Action.START, Action.RESTART, Action.SWAP})
 
 
@@ -61,7 +60,6 @@ class Executor:
         observe: looks at instances.
         progress: hears each step.
         disk: where files are.
-        steer: brings what sends joins to slots to what is wanted while it runs; see `steering.steer`.
         clock, sleep: seconds that only go forward, and to let them pass.
     """
 
@@ -72,7 +70,6 @@ class Executor:
         progress: Progress,
         *,
         disk: Disk = DISK,
-        steer: Callable[[LaunchSpec, Sequence[str], Callable[[], str]], str] = steer,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -80,7 +77,6 @@ class Executor:
         self._observe = observe
         self._progress = progress
         self._disk = disk
-        self._steer = steer
         self._clock = clock
         self._sleep = sleep
 
@@ -180,7 +176,7 @@ class Executor:
 
     def _update(self, step: Step, spec: LaunchSpec) -> str:
         if spec.new_rooms and self._look(spec).process is not None:
-            return self._steer(spec, step.rooms, lambda: self._write(spec.live_files))
+            return steer(spec, step.rooms, lambda: self._write(spec.live_files))
         return self._write(spec.live_files)
 
     def _write(self, files: Sequence[LaunchFile]) -> str:

@@ -22,7 +22,6 @@ to answer); and weights are two commands, where `set map` is one.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import ssl
 import time
@@ -31,7 +30,8 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import frozen
 
-from hero_livekit_units.errors import FrontError, FrontRefused, FrontUnavailable
+from hero_livekit_units.atomic import write_atomically
+from hero_livekit_units.errors import FrontError, FrontRefused, FrontUnavailable, StepFailed
 from hero_livekit_units.livekit import haproxy
 from hero_livekit_units.livekit.frontstate import MARK, NEW_ROOMS, FrontState, rows_of
 from hero_livekit_units.livekit.roomkeys import keys_of
@@ -275,19 +275,14 @@ class Front:
         """Write rooms.map for the next start of HAProxy, or the next reload."""
         if time.monotonic() > until:
             raise FrontUnavailable("no time is left")
-        path, new = self._folder / ROOMS, self._folder / f".{ROOMS}.hlu-new"
+        path = self._folder / ROOMS
         text = "".join(f"{key} {number}\n" for key, number in wanted.items())
         try:
             if path.exists() and path.read_text(encoding="ascii", errors="replace") == text:
                 return
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
-        except OSError as error:
-            raise FrontRefused("keep where rooms are", f"{path}: {error.strerror}") from error
+            write_atomically(path, text, 0o600)
+        except (OSError, StepFailed) as error:
+            raise FrontRefused("keep where rooms are", str(error)) from error
 
     def _old_worker(self, pid: int, command: str, until: float) -> str:
         """Its answer, "" where it has ended meanwhile: with its last connection, there is nothing left to ask for."""

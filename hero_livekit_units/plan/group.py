@@ -152,9 +152,8 @@ def states(observed: Observed) -> tuple[InstanceState, ...]:
 def prepare(group: Group, spec: LaunchSpec) -> None:
     """Files and registry entry as they should be: harmless whatever runs."""
     seen = group.seen(spec)
-    differ = seen.differ(spec)
     prepare_files(group, spec)
-    if seen.process is None and (because := _differing(spec.live_files, differ)):
+    if seen.process is None and (because := _differing(spec.live_files, seen.differ(spec))):
         group.prepare(Action.UPDATE, spec, because, Needs())
     if seen.entry is None:
         # What is registered is started with the supervisor's next life: never beside one that it has lost.

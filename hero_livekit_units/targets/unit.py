@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hero_livekit_units.atomic import write_atomically
 from hero_livekit_units.definitions.render import file_text
 from hero_livekit_units.definitions.template import names
 from hero_livekit_units.errors import UnitsError
-from hero_livekit_units.execute.files import write_atomically
 from hero_livekit_units.execute.lock import acting_lock
 from hero_livekit_units.herosocket.address import HERO_PROC_SOCKET, socket_path
 from hero_livekit_units.livekit.keys import ensure_secrets

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hero_livekit_units.atomic import write_atomically
 from hero_livekit_units.errors import UnitsError, VerifyRefused
-from hero_livekit_units.execute.files import write_atomically
 from hero_livekit_units.execute.lock import acting_lock
 from hero_livekit_units.wishes import read_wishes
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hero_livekit_units.atomic import write_atomically
 from hero_livekit_units.backend.routes import Routes, RoutesFile
 from hero_livekit_units.errors import DaemonError
-from hero_livekit_units.execute.files import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.calls.media import LiveServer
+from tests.calls.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,3 +47,14 @@ def server(stopped_server: LiveServer) -> LiveServer:
     """A server that is ready."""
     stopped_server.start()
     return stopped_server
+
+
+@pytest.fixture
+def stack(livekit_server: Path) -> Iterator[Stack]:
+    """A host with hero_proc running and nothing else."""
+    running = Stack(livekit_server)
+    try:
+        running.start_hero_proc()
+        yield running
+    finally:
+        running.close()

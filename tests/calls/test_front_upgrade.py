@@ -5,22 +5,17 @@ from __future__ import annotations
 import base64
 import os
 import socket
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-import requests
 
 from hero_livekit_units.calls.call import SETTLE_S, Call
 from hero_livekit_units.calls.verdict import judge
-from hero_livekit_units.livekit.asking import bearer
-from hero_livekit_units.livekit.keys import read_all
-from hero_livekit_units.registry.hero_proc import HeroProcRegistry
 from tests.calls.conftest import FIGURES, gaps
 from tests.calls.media import free_ports
-from tests.calls.stack import SLOT_OFFSET, Stack
+from tests.calls.stack import Stack
+from tests.calls.upgrading import JOINS_A_SECOND, crowd, rooms, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +24,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.servers, pytest.mark.calls, pytest.mark.timeout(300)]
 
 BASELINE_S = 4.0
-JOINS_A_SECOND = 50
 
 
 class FrontedStack(Stack):
@@ -43,19 +37,6 @@ class FrontedStack(Stack):
         http, status = self.front_ports
         with self.places.settings_file.open("a") as file:
             file.write(f"[front]\nenabled = true\n[front.ports]\nhttp = {http}\nstatus = {status}\n")
-
-    def rooms(self, slot: str) -> set[str]:
-        """The rooms that a slot has, by its own word."""
-        registry = HeroProcRegistry(str(self.places.socket("hero_proc")))
-        keys = read_all(registry).values
-        headers = bearer(str(keys["api_key"]), str(keys["api_secret"]), {"roomList": True})
-        port = self.ports[0] + (SLOT_OFFSET if slot == "b" else 0)
-        url = f"http://127.0.0.1:{port}/twirp/livekit.RoomService/ListRooms"
-        try:
-            answer = requests.post(url, json={}, headers=headers, timeout=5)
-        except requests.ConnectionError:
-            return set()
-        return {room["name"] for room in answer.json().get("rooms", [])}
 
 
 @pytest.fixture
@@ -83,14 +64,6 @@ def signal_socket(port: int, token: str) -> socket.socket:
     return sock
 
 
-def wanted(stack: Stack, version: str, servers: dict[str, Path]) -> None:
-    """Another release is wanted, and its program is there."""
-    changed = stack.hlu("set", "livekit.version", version)
-    assert changed.returncode == 0, changed.stderr
-    provided = stack.hlu("install", "--livekit-server", str(servers[version]))
-    assert provided.returncode == 0, provided.stderr
-
-
 @pytest.mark.parametrize(("old", "new"), [("1.13.3", "1.13.5"), ("1.13.5", "1.13.3")], ids=["up", "down"])
 def test_an_upgrade_behind_the_front(old: str, new: str, stack: FrontedStack, livekit_servers: dict[str, Path]) -> None:
     """Rooms stay, late joiners find them at the one address, new rooms and later meetings run on the new release."""
@@ -109,7 +82,7 @@ def test_an_upgrade_behind_the_front(old: str, new: str, stack: FrontedStack, li
         assert stack.servers() == {"a": f"{old}-r1", "b": f"{new}-r1"}
         late.start([stack.seat("carol", "stays")])
         new_room.start([stack.seat(name, "new") for name in ("dora", "emil")])
-        assert (stack.rooms("a"), stack.rooms("b")) == ({"stays"}, {"new"})
+        assert (rooms(stack, "a"), rooms(stack, "b")) == ({"stays"}, {"new"})
         call.listen(SETTLE_S)
         reports = call.report()
     assert judge(reports).calls_dropped == 0, reports
@@ -126,7 +99,7 @@ def test_an_upgrade_behind_the_front(old: str, new: str, stack: FrontedStack, li
     assert stack.servers() == {"b": f"{new}-r1"}
     with Call() as again:
         again.start([stack.seat(name, "stays") for name in ("alice", "bob")])
-        assert stack.rooms("b") >= {"stays"}
+        assert rooms(stack, "b") >= {"stays"}
     assert stack.media.ensure().changed is False
 
 
@@ -137,7 +110,6 @@ def test_no_room_is_on_two_slots_while_new_rooms_change_over(
     wanted(stack, "1.13.3", livekit_servers)
     assert stack.media.ensure().converged
     failed: list[str] = []
-    over = threading.Event()
     joined: list[socket.socket] = []
 
     def join(number: int) -> None:
@@ -147,26 +119,11 @@ def test_no_room_is_on_two_slots_while_new_rooms_change_over(
         except OSError as error:
             failed.append(str(error))
 
-    def crowd() -> None:
-        with ThreadPoolExecutor(16) as pool:
-            number = 0
-            while not over.is_set() and number < 2000:
-                pool.submit(join, number)
-                number += 1
-                time.sleep(1 / JOINS_A_SECOND)
-
-    joining = threading.Thread(target=crowd)
-    joining.start()
-    try:
-        time.sleep(1.0)
+    with crowd(join):
         wanted(stack, "1.13.5", livekit_servers)
         stack.media.ensure()
-        time.sleep(1.0)
-    finally:
-        over.set()
-        joining.join()
     assert failed == []
-    one, other = stack.rooms("a"), stack.rooms("b")
+    one, other = rooms(stack, "a"), rooms(stack, "b")
     for open_socket in joined:
         open_socket.close()
     FIGURES.append(f"{len(one)} and {len(other)} rooms behind the front at {JOINS_A_SECOND} joins a second: 0 refused")

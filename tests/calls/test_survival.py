@@ -12,26 +12,13 @@ import pytest
 from hero_livekit_units.calls.call import SETTLE_S, Call
 from hero_livekit_units.calls.verdict import judge
 from hero_livekit_units.model.observed import Verdict
-from tests.calls.stack import Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from tests.calls.stack import Stack
 
 pytestmark = [pytest.mark.servers, pytest.mark.calls]
 
 BASELINE_S = 4.0
-
-
-@pytest.fixture
-def stack(livekit_server: Path) -> Iterator[Stack]:
-    """A host with hero_proc running and nothing else."""
-    running = Stack(livekit_server)
-    try:
-        running.start_hero_proc()
-        yield running
-    finally:
-        running.close()
 
 
 def test_a_call_survives_the_group_kill_of_its_control_plane_and_the_crash_of_hero_proc(stack: Stack) -> None:

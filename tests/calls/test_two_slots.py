@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 import urllib.error
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,35 +13,16 @@ import pytest
 from hero_livekit_units.calls.call import SETTLE_S, Call
 from hero_livekit_units.calls.verdict import judge
 from tests.calls.conftest import FIGURES, gaps
-from tests.calls.stack import Stack
+from tests.calls.upgrading import JOINS_A_SECOND, crowd, wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.calls.stack import Stack
 
 pytestmark = [pytest.mark.servers, pytest.mark.calls, pytest.mark.timeout(300)]
 
 BASELINE_S = 4.0
-JOINS_A_SECOND = 50
-
-
-@pytest.fixture
-def stack(livekit_server: Path) -> Iterator[Stack]:
-    """A host with hero_proc running and nothing else."""
-    running = Stack(livekit_server)
-    try:
-        running.start_hero_proc()
-        yield running
-    finally:
-        running.close()
-
-
-def wanted(stack: Stack, version: str, servers: dict[str, Path]) -> None:
-    """Another release is wanted, and its program is there."""
-    changed = stack.hlu("set", "livekit.version", version)
-    assert changed.returncode == 0, changed.stderr
-    provided = stack.hlu("install", "--livekit-server", str(servers[version]))
-    assert provided.returncode == 0, provided.stderr
 
 
 @pytest.mark.parametrize(("old", "new"), [("1.13.3", "1.13.5"), ("1.13.5", "1.13.3")], ids=["up", "down"])
@@ -125,7 +104,6 @@ def test_no_room_is_on_two_slots_and_no_join_is_refused_while_new_rooms_change_o
     assert stack.media.ensure().converged
     given: defaultdict[str, set[str]] = defaultdict(set)
     failed: list[str] = []
-    over = threading.Event()
 
     def join(number: int) -> None:
         room = f"r{number // 4}"
@@ -134,24 +112,9 @@ def test_no_room_is_on_two_slots_and_no_join_is_refused_while_new_rooms_change_o
         except (OSError, urllib.error.HTTPError) as error:
             failed.append(f"{room}: {error}")
 
-    def crowd() -> None:
-        with ThreadPoolExecutor(16) as pool:
-            number = 0
-            while not over.is_set() and number < 2000:
-                pool.submit(join, number)
-                number += 1
-                time.sleep(1 / JOINS_A_SECOND)
-
-    joining = threading.Thread(target=crowd)
-    joining.start()
-    try:
-        time.sleep(1.0)
+    with crowd(join):
         wanted(stack, "1.13.5", livekit_servers)
         stack.media.ensure()
-        time.sleep(1.0)
-    finally:
-        over.set()
-        joining.join()
     slots = set().union(*given.values())
     FIGURES.append(f"{len(given)} rooms at {JOINS_A_SECOND} joins a second: {len(failed)} joins refused")
     assert failed == []

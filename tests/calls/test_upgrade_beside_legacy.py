@@ -12,28 +12,17 @@ from hero_livekit_units.calls.call import SETTLE_S, Call, Seat
 from hero_livekit_units.observe.kernel import is_alive, see_process
 from tests.calls.conftest import FIGURES, gaps
 from tests.calls.media import API_KEY, API_SECRET, Server, token
-from tests.calls.stack import Stack
 from tests.calls.test_legacy_control_plane import LegacyPlane
 from tests.calls.upgrading import BASELINE_S, assert_unnoticed, copies, rooms, steps_of, wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.calls.stack import Stack
 
 pytestmark = [pytest.mark.servers, pytest.mark.calls, pytest.mark.timeout(300)]
 
 OLD, NEW = "1.13.3", "1.13.5"
-
-
-@pytest.fixture
-def stack(livekit_server: Path) -> Iterator[Stack]:
-    """A host with hero_proc running and nothing else."""
-    on_it = Stack(livekit_server)
-    try:
-        on_it.start_hero_proc()
-        yield on_it
-    finally:
-        on_it.close()
 
 
 def on_our_ports(stack: Stack, program: Path, folder: Path) -> Server:

@@ -33,7 +33,7 @@ from tests.calls.upgrading import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = [pytest.mark.servers, pytest.mark.calls, pytest.mark.timeout(300)]
@@ -48,17 +48,6 @@ UPGRADE = [
 ]
 END = [("stop", "livekit-server@a"), ("write-files", "livekit-server@a")]
 POINTS = [(when, number) for number in range(1, len(UPGRADE) + 1) for when in WHENS]
-
-
-@pytest.fixture
-def stack(livekit_server: Path) -> Iterator[Stack]:
-    """A host with hero_proc running and nothing else."""
-    on_it = Stack(livekit_server)
-    try:
-        on_it.start_hero_proc()
-        yield on_it
-    finally:
-        on_it.close()
 
 
 def upgrade_under_calls(stack: Stack, servers: dict[str, Path], crash: Callable[[], None], name: str) -> None:

@@ -43,17 +43,6 @@ OLD, NEW = "1.13.3", "1.13.5"
 FROZEN_S = 2.0
 
 
-@pytest.fixture
-def stack(livekit_server: Path) -> Iterator[Stack]:
-    """A host with hero_proc running and nothing else."""
-    on_it = Stack(livekit_server)
-    try:
-        on_it.start_hero_proc()
-        yield on_it
-    finally:
-        on_it.close()
-
-
 def start_ensure(stack: Stack) -> subprocess.Popen[str]:
     """`hlu ensure` in a process of its own, with its steps on its standard error while they begin."""
     command = [HLU, "ensure", "--json"]

@@ -9,6 +9,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,11 +24,12 @@ from hero_livekit_units.registry.hero_proc import HeroProcRegistry
 from tests.calls.stack import SLOT_OFFSET, Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from hero_livekit_units.calls.verdict import ParticipantReport
 
 BASELINE_S = 3.0
+JOINS_A_SECOND = 50
 # The old slot ends when nobody can be on the way to it: 10 s after the last token with its address.
 ENDED_S = 45.0
 _ROOT = Path(__file__).parent.parent.parent
@@ -48,6 +52,30 @@ def wanted(stack: Stack, version: str, servers: dict[str, Path]) -> None:
     assert changed.returncode == 0, changed.stderr
     provided = stack.hlu("install", "--livekit-server", str(servers[version]))
     assert provided.returncode == 0, provided.stderr
+
+
+@contextlib.contextmanager
+def crowd(join: Callable[[int], None]) -> Iterator[None]:
+    """Many who join, each with a number, from a second before what is done meanwhile to a second after it."""
+    over = threading.Event()
+
+    def come() -> None:
+        with ThreadPoolExecutor(16) as pool:
+            number = 0
+            while not over.is_set() and number < 2000:
+                pool.submit(join, number)
+                number += 1
+                time.sleep(1 / JOINS_A_SECOND)
+
+    coming = threading.Thread(target=come)
+    coming.start()
+    try:
+        time.sleep(1.0)
+        yield
+        time.sleep(1.0)
+    finally:
+        over.set()
+        coming.join()
 
 
 def running(stack: Stack, version: str, servers: dict[str, Path]) -> None:

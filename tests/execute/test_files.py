@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import hero_livekit_units
+from hero_livekit_units.atomic import write_atomically
 from hero_livekit_units.errors import StepFailed
-from hero_livekit_units.execute.files import write_atomically
 
 ROOT = str(Path(hero_livekit_units.__file__).parents[1])
 
@@ -22,7 +22,7 @@ WRITE_WITH_A_LIMIT = """
 import resource, sys
 from pathlib import Path
 from hero_livekit_units.errors import StepFailed
-from hero_livekit_units.execute.files import write_atomically
+from hero_livekit_units.atomic import write_atomically
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
     write_atomically(Path(sys.argv[1]), "x" * 100_000, 0o600)

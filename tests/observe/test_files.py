@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hero_livekit_units.atomic import write_atomically
 from hero_livekit_units.definitions.files import shipped_catalog
 from hero_livekit_units.definitions.render import file_text
-from hero_livekit_units.execute.files import write_atomically
 from hero_livekit_units.livekit.desired import desired_specs
 from hero_livekit_units.model.settings import FrontSettings, Settings
 from hero_livekit_units.observe.files import files_that_differ

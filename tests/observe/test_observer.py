@@ -17,8 +17,8 @@ import attrs
 import psutil
 import pytest
 
+from hero_livekit_units.atomic import write_atomically
 from hero_livekit_units.definitions.render import file_text
-from hero_livekit_units.execute.files import write_atomically
 from hero_livekit_units.livekit.desired import desired_specs
 from hero_livekit_units.livekit.keys import ensure_secrets
 from hero_livekit_units.model.observed import CallsSeen, Entry, EntryState, InstanceSeen, ProcessId, Verdict

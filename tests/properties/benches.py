@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hero_livekit_units.atomic import write_atomically
 from hero_livekit_units.calls.call import Call, Seat
 from hero_livekit_units.calls.network import require_interface
 from hero_livekit_units.definitions.files import shipped_catalog
 from hero_livekit_units.definitions.render import file_text
 from hero_livekit_units.errors import UnitsError
-from hero_livekit_units.execute.files import write_atomically
 from hero_livekit_units.livekit.desired import BACKEND, desired_specs
 from hero_livekit_units.livekit.keys import ensure_secrets
 from hero_livekit_units.model.settings import LivekitSettings, Settings
