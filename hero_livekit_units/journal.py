@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from hero_livekit_units.errors import RegistryError, UnitsError
-from hero_livekit_units.execute.executor import Executor, Progress
+from hero_livekit_units.execute.executor import Executor, Progress, myself
 from hero_livekit_units.history import SOURCE, receipts
 from hero_livekit_units.look import Clock, Look, World, noted, values
 from hero_livekit_units.model.observed import Observed
@@ -49,7 +49,15 @@ class Journal:
         observe = partial(world.observer.observe, secrets=values(look.secrets), files=False)
         clock = world.clock
         executor = Executor(
-            world.registry, observe, progress, disk=world.disk, clock=clock.monotonic_s, sleep=clock.sleep
+            world.registry,
+            observe,
+            progress,
+            disk=world.disk,
+            rooms=world.rooms,
+            terms=look.desired.terms,
+            clock=clock.monotonic_s,
+            sleep=clock.sleep,
+            now_s=clock.now_s,
         )
         specs = {(spec.instance, spec.digest): spec for spec in look.desired.specs}
         for step in found.steps:
@@ -58,12 +66,12 @@ class Journal:
 
     def receipt(self, look: Look | None, clock: Clock) -> Receipt:
         """What comes of it; look: the last one, None where it was not come to."""
-        now_s, pid = clock.now_s(), os.getpid()
+        now_s = clock.now_s()
         found = noted(look.plan, look.secrets) if look else None
         first = states(self.first) if self.first else ()
         return Receipt(
-            id=f"{int(now_s * 1000)}-{pid}",
-            by=f"pid {pid} of user {os.geteuid()}",
+            id=f"{int(now_s * 1000)}-{os.getpid()}",
+            by=myself(),
             at_s=now_s,
             goal=self.goal,
             converged=found.converged if found else False,

@@ -14,6 +14,7 @@ from hero_livekit_units.errors import RegistryError, RegistryProtocolError
 from hero_livekit_units.execute.files import DISK, Disk
 from hero_livekit_units.execute.lock import acting_lock
 from hero_livekit_units.livekit.keys import read_all
+from hero_livekit_units.livekit.roomservice import ROOM_SERVICE, RoomService
 from hero_livekit_units.livekit.rotation import End, Rotation, Secrets, following, rotation_note
 from hero_livekit_units.model.desired import Desired
 from hero_livekit_units.model.observed import Observed
@@ -54,13 +55,14 @@ class Wish:
 
 @frozen
 class World:
-    """Where a caller acts: the supervisor, who looks, the folder with the group's files, the time, the disk."""
+    """Where a caller acts: the supervisor, who looks, the folder of the group, the time, the disk, the rooms."""
 
     registry: Registry
     observer: Observer
     home: Path
     clock: Clock = Clock()
     disk: Disk = DISK
+    rooms: RoomService = ROOM_SERVICE
 
     def lock(self) -> AbstractContextManager[None]:
         """The acting lock of this media group."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from hero_livekit_units.definitions.files import shipped_catalog
+from hero_livekit_units.drains import cancel_drain, order_drain
 from hero_livekit_units.earlier import execute, foresee
 from hero_livekit_units.ensure import ensure
 from hero_livekit_units.errors import PlanRefused, RegistryError
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.definitions.catalog import Catalog
     from hero_livekit_units.execute.executor import Progress
     from hero_livekit_units.model.desired import Desired
+    from hero_livekit_units.model.drain import Terms
     from hero_livekit_units.model.launch import LaunchFile
     from hero_livekit_units.model.observed import Observed
     from hero_livekit_units.model.receipt import Receipt
@@ -157,6 +159,54 @@ class Media:
             StepFailed, StepTimedOut, RegistryError: a step did not reach its end; calling again goes on from there.
         """
         return ensure(self._wish(goal, allowed), self._world(), progress)
+
+    def drain(
+        self,
+        slot: str = "",
+        *,
+        terms: Terms | None = None,
+        allowed: Collection[Allowed] = (),
+        progress: Progress | None = None,
+    ) -> Receipt:
+        """Send new rooms to another slot, and let this one end with its last room; or set other terms for that.
+
+        It is recorded, and goes on with each `ensure`, and by itself where a control plane runs.
+
+        Args:
+            slot: which one; by default the one that is drained already, else the one that new rooms go to.
+            terms: how long it may last; by default those of media.toml.
+            allowed: what is accepted by name for people in calls.
+            progress: hears each step while it happens.
+
+        Raises:
+            PlanRefused: it cannot be drained without more harm than was allowed; nothing was done.
+            DefinitionInvalid, StepFailed, StepTimedOut, RegistryError: as `ensure`.
+        """
+        order_drain(self._wish(Goal.RUN, allowed), self._world(), slot, terms)
+        return self.ensure(allowed=allowed, progress=progress)
+
+    def terms(self, **named: Any) -> Terms:
+        """The terms of media.toml for a drain, with those that are named in their place.
+
+        Raises:
+            DefinitionInvalid: `media.toml` has faults.
+        """
+        return attrs.evolve(self.desired().terms, **named)
+
+    def cancel_drain(self, slot: str = "", *, progress: Progress | None = None) -> Receipt:
+        """Let new rooms come to a slot again; what was started in its place ends with its last room.
+
+        Args:
+            slot: which one; by default the one that is drained.
+            progress: hears each step while it happens.
+
+        Raises:
+            PlanRefused: nothing is drained there, or there is no way back: its stop signal may have been sent, or
+                media.toml asks for another release.
+            DefinitionInvalid, StepFailed, StepTimedOut, RegistryError: as `ensure`.
+        """
+        cancel_drain(self._wish(Goal.RUN, ()), self._world(), slot)
+        return self.ensure(progress=progress)
 
     def history(self, lines: int = 20) -> list[dict[str, Any]]:
         """The receipts of what was done here, as plain data, the newest last; see `history.receipts`.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hero_livekit_units.model.plain import plain
 
 if TYPE_CHECKING:
+    from hero_livekit_units.model.drain import DrainSeen
     from hero_livekit_units.model.observed import InstanceSeen, Observed
 
 
@@ -20,12 +21,14 @@ def status_report(observed: Observed, join_url: str, looked_by: str) -> dict[str
 
     Returns:
         {"units": [{"instance", "release", "wanted_release", "verdict", "because", "pid", "start_time", "age_s",
-        "restarts", "ports": {name: number}, "calls": {"rooms", "people", "source"} or null, "log_file", "evidence":
-        [{"witness", "says", "speaks_for", "took_ms"}], "foreign": {"process": {"pid", "start_time"} or null, "command",
-        "user", "group", "session", "parents": [{"pid", "command"}], "dies_with", "calls", "age_s"} or null}],
-        "supervisor": {"kind", "version", "pid", "start_time", "verdict", "says", "socket"}, "join_url", "looked_by",
-        "took_ms"}. pid and start_time (clock ticks since boot) are null where no process was seen. foreign is who makes
-        the verdict foreign.
+        "restarts", "ports": {name: number}, "calls": {"rooms", "people", "source", "longest_s", "lonely"} or null,
+        "log_file", "evidence": [{"witness", "says", "speaks_for", "took_ms"}], "drain": {"by", "since_s", "for_s",
+        "left_s", "then", "idle_room_s", "asked", "announced", "signal"} or null, "foreign": {"process": {"pid",
+        "start_time"} or null, "command", "user", "group", "session", "parents": [{"pid", "command"}], "dies_with",
+        "calls", "age_s"} or null}], "supervisor": {"kind", "version", "pid", "start_time", "verdict", "says",
+        "socket"}, "join_url", "looked_by", "took_ms"}. pid and start_time (clock ticks since boot) are null where no
+        process was seen. foreign is who makes the verdict foreign. drain: see `model.drain`; for_s and left_s are
+        seconds from now, left_s is null without a deadline.
     """
     supervisor = observed.supervisor
     return {
@@ -61,5 +64,21 @@ def _unit(seen: InstanceSeen) -> dict[str, Any]:
         "calls": plain(seen.calls),
         "log_file": seen.entry.log_file if seen.entry else "",
         "evidence": plain(seen.evidence),
+        "drain": _drain(seen.drain) if seen.drain else None,
         "foreign": plain(seen.foreign),
+    }
+
+
+def _drain(seen: DrainSeen) -> dict[str, Any]:
+    drain = seen.drain
+    return {
+        "by": drain.by,
+        "since_s": drain.since_s,
+        "for_s": seen.for_s,
+        "left_s": seen.left_s,
+        "then": drain.then.value,
+        "idle_room_s": drain.idle_room_s,
+        "asked": drain.asked,
+        "announced": drain.announced,
+        "signal": drain.signal.value,
     }

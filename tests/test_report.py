@@ -7,7 +7,8 @@ import json
 import attrs
 from hypothesis import given
 
-from hero_livekit_units.model.observed import Evidence, InstanceSeen, Observed, SupervisorSeen, Verdict
+from hero_livekit_units.model.drain import Drain, DrainSeen, Then
+from hero_livekit_units.model.observed import Evidence, InstanceSeen, Observed, ProcessId, SupervisorSeen, Verdict
 from hero_livekit_units.report import status_report
 from tests.strategies import ANSWERING, BACKEND, MEDIA, OLD_MEDIA, SILENT, entry, healthy, stopped, world, worlds
 
@@ -23,6 +24,7 @@ UNIT_KEYS = {
     "restarts",
     "ports",
     "calls",
+    "drain",
     "log_file",
     "evidence",
     "foreign",
@@ -55,9 +57,10 @@ def test_a_healthy_unit() -> None:
             "age_s": 3600.0,
             "restarts": 2,
             "ports": {"debug": 6800, "http": 7880, "prometheus": 6789, "rtc_tcp": 7881, "rtc_udp": 7882},
-            "calls": {"rooms": 1, "people": 3, "source": "debug-rooms"},
+            "calls": {"rooms": 1, "people": 3, "source": "debug-rooms", "longest_s": None, "lonely": None},
             "log_file": "/logs/a.log",
             "evidence": [{"witness": "kernel", "says": "pid 4242", "speaks_for": True, "took_ms": 0.5}],
+            "drain": None,
             "foreign": None,
         }
     ]
@@ -72,6 +75,23 @@ def test_a_healthy_unit() -> None:
     }
     assert (report["join_url"], report["looked_by"]) == ("ws://127.0.0.1:7880", "this command, pid 7")
     assert report["took_ms"] == 1.0
+
+
+def test_a_drain() -> None:
+    """On whose word, since when, until when and what then."""
+    drain = Drain(ProcessId(4242, 1_000_000), "ada", 1000.0, asked=True, until_s=1060.0, then=Then.MOVE)
+    (unit,) = status_report(shown(healthy(MEDIA, drain=DrainSeen(drain, 1010.0))), "", "")["units"]
+    assert unit["drain"] == {
+        "by": "ada",
+        "since_s": 1000.0,
+        "for_s": 10.0,
+        "left_s": 50.0,
+        "then": "move",
+        "idle_room_s": None,
+        "asked": True,
+        "announced": False,
+        "signal": "none",
+    }
 
 
 def test_what_was_not_seen_is_null() -> None:
@@ -101,7 +121,7 @@ def test_a_stranger() -> None:
         "session": 4100,
         "parents": [{"pid": 4100, "command": "old_plane"}, {"pid": 1, "command": ""}],
         "dies_with": "whoever stops its group ends it",
-        "calls": {"rooms": 1, "people": 3, "source": "prometheus on port 6789"},
+        "calls": {"rooms": 1, "people": 3, "source": "prometheus on port 6789", "longest_s": None, "lonely": None},
         "age_s": 3600.0,
     }
 

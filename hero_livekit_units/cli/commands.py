@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hero_livekit_units.cli import catalog, daemons, render, secret, settings, verify
+from hero_livekit_units.cli.drain import Duration, followed
 from hero_livekit_units.cli.main import EXIT_REFUSED
 from hero_livekit_units.cli.output import as_json_option, show, socket_option
 from hero_livekit_units.cli.quick import EXIT_DRIFT, EXIT_OK, EXIT_SUPERVISOR, look
@@ -125,6 +126,45 @@ def configure(socket: str | None, as_json: bool) -> int:  # noqa: FBT001
 def stop(allow_drop: bool, socket: str | None, as_json: bool) -> int:  # noqa: FBT001
     """Stop everything. Refused while people are in calls."""
     return _ensure(socket, "stop", as_json=as_json, allow={"drop": allow_drop})
+
+
+@hlu.command()
+@click.argument("slot", default="")
+@click.option("--cancel", is_flag=True, help="Let new rooms come to it again.")
+@click.option("--within", "within_s", type=Duration(), help="Its deadline from now on, such as 30min or 2h.")
+@click.option(
+    "--then",
+    type=click.Choice(["wait", "announce", "move"]),
+    help="At the deadline: go on, tell its rooms by a data message, or have everybody reconnect to the new one.",
+)
+@click.option("--idle-room", "idle_room_s", type=Duration(), help="End rooms in which somebody is alone for so long.")
+@click.option("--wait", "waiting", is_flag=True, help="Stay until it has ended.")
+@_harm
+@socket_option
+@as_json_option
+def drain(slot: str, cancel: bool, waiting: bool, socket: str | None, as_json: bool, **named: Any) -> int:  # noqa: FBT001
+    """Send new rooms to another slot, and let SLOT end with its last room. Nobody in a call notices.
+
+    SLOT is by default the one that is drained already, else the one that new rooms go to. It is recorded: a control
+    plane (`hlu plane`) goes on with it by itself, and so does each `hlu ensure`. `hlu status` shows it.
+
+    Exits 0 when it has ended, 3 while people are still in it, 6 when it was refused.
+    """
+    from hero_livekit_units.cli.progress import Steps  # noqa: PLC0415
+    from hero_livekit_units.model.drain import Then  # noqa: PLC0415
+
+    allow = {name: named.pop(name) for name in ("reconnect", "drain")}
+    given = {name: Then(value) if name == "then" else value for name, value in named.items() if value}
+    if cancel and (given or any(allow.values())):
+        raise click.UsageError("--cancel goes with no terms")
+    if "then" in given and "within_s" not in given:
+        raise click.UsageError("--then needs a deadline: --within")
+    media, steps = _media(socket), Steps(sys.stderr)
+    if cancel:
+        receipt = media.cancel_drain(slot, progress=steps)
+    else:
+        receipt = media.drain(slot, terms=media.terms(**given), allowed=_allowed(allow), progress=steps)
+    return _tell(followed(media, receipt, steps) if waiting else receipt, as_json=as_json)
 
 
 @hlu.command()

@@ -1,6 +1,8 @@
-"""Plain data as text for a person. Pure, and free of imports: `hlu status` waits for it."""
+"""Plain data as text for a person. Pure, and nearly free of imports: `hlu status` waits for it."""
 
 from __future__ import annotations
+
+from hero_livekit_units.model.words import duration
 
 TYPE_CHECKING = False  # typing itself would be the slowest import of `hlu status`
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ def status_text(status: dict[str, Any], *, evidence: bool = False) -> str:
     lines = [*table(rows), ""]
     for unit in status["units"]:
         lines += [*_foreign(unit["instance"], unit["foreign"]), ""] if unit["foreign"] else []
+        lines += [*_drain(unit["instance"], unit["drain"], unit["calls"]), ""] if unit["drain"] else []
     lines += _evidence(status) if evidence else ()
     lines.append(f"supervisor  {supervisor['verdict']}: {who} ({supervisor['says']})")
     if supervisor["verdict"] != "healthy":
@@ -164,18 +167,6 @@ def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def duration(seconds: float) -> str:
-    """A time span in its two largest units, such as `3 h 5 min`."""
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
-
-
 def _foreign(instance: str, foreign: dict[str, Any]) -> list[str]:
     """Who is in the way of an instance: which process, whose child, what would end it, and who is in its calls."""
     who = foreign["command"]
@@ -192,6 +183,35 @@ def _foreign(instance: str, foreign: dict[str, Any]) -> list[str]:
     if calls:
         people = "unknown" if calls["people"] is None else f"{calls['people']} in {calls['rooms']} rooms"
         lines.append(f"            people in its calls: {people} ({calls['source']})")
+    return lines
+
+
+_AT_DEADLINE = {
+    "wait": "it goes on",
+    "announce": "its rooms are told",
+    "move": "everybody in it reconnects to the new one",
+}
+
+
+def _drain(instance: str, drain: dict[str, Any], calls: dict[str, Any] | None) -> list[str]:
+    """On whose word an instance gets no new rooms, since when, who is left, until when, and what happens then."""
+    lines = [f"drain       {instance}: for {duration(drain['for_s'])}, on the word of {drain['by']}"]
+    if calls and calls["people"] is not None:
+        oldest_s = calls["longest_s"]
+        oldest = "" if oldest_s is None else f", the oldest room for {duration(oldest_s)}"
+        lines.append(f"            left in it: {calls['people']} people in {calls['rooms']} rooms{oldest}")
+    if drain["left_s"]:
+        lines.append(f"            deadline: in {duration(drain['left_s'])}; then {_AT_DEADLINE[drain['then']]}")
+    elif drain["left_s"] is not None:
+        lines.append("            deadline: over" + (", and its rooms were told" if drain["announced"] else ""))
+    else:
+        lines.append("            deadline: none; it ends with its last room")
+    if drain["idle_room_s"] is not None:
+        lines.append(f"            who is alone in a room for {duration(drain['idle_room_s'])} must leave it")
+    if drain["signal"] == "none":
+        lines.append("            `hlu drain --cancel` lets new rooms come to it again")
+    else:
+        lines.append("            its stop signal was sent: there is no way back from it")
     return lines
 
 

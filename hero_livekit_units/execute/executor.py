@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Protocol, assert_never
 
@@ -11,6 +12,8 @@ from hero_livekit_units.errors import PlanStale, RegistryConflict, RegistryUnava
 from hero_livekit_units.execute.files import DISK, Disk
 from hero_livekit_units.execute.steering import steer
 from hero_livekit_units.livekit.keys import ensure_secrets
+from hero_livekit_units.livekit.roomservice import ROOM_SERVICE, RoomService
+from hero_livekit_units.model.drain import Drain, Signal, Terms
 from hero_livekit_units.model.observed import EntryState, Verdict
 from hero_livekit_units.model.plan import ENDING, Action
 from hero_livekit_units.model.receipt import StepDone
@@ -29,6 +32,11 @@ _LOOK_AGAIN_AT_MOST_S = 0.25
 _LONGEST_END_S = 30.0  # an end that is waited for here; a livekit-server with people in it takes hours
 _OTHER_FORM = "somebody else has registered it in another form since"
 _KILLED_S = 2.0  # from SIGKILL to the moment in which the supervisor knows; the embedded one takes 5 ms
+_DRAINING = frozenset({Action.DRAIN, Action.ANNOUNCE, Action.END_ROOMS, Action.CANCEL})
+_ANNOUNCEMENT = (
+    "This call is on a server that is being replaced. Please end it when you can; the next one runs on the new."
+)
+_NO_LIMIT = Terms()
 _STARTING = frozenset({Action.START, Action.RESTART, Action.SWAP})
 
 
@@ -60,7 +68,10 @@ class Executor:
         observe: looks at instances.
         progress: hears each step.
         disk: where files are.
+        rooms: how something is done to rooms.
+        terms: of a drain that begins.
         clock, sleep: seconds that only go forward, and to let them pass.
+        now_s: seconds since the epoch.
     """
 
     def __init__(
@@ -70,6 +81,9 @@ class Executor:
         progress: Progress,
         *,
         disk: Disk = DISK,
+        rooms: RoomService = ROOM_SERVICE,
+        terms: Terms = _NO_LIMIT,
+        now_s: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -77,6 +91,9 @@ class Executor:
         self._observe = observe
         self._progress = progress
         self._disk = disk
+        self._rooms = rooms
+        self._terms = terms
+        self._now_s = now_s
         self._clock = clock
         self._sleep = sleep
 
@@ -106,6 +123,8 @@ class Executor:
         self._check(step, spec, before)
         if step.action is Action.REGISTER:
             return self._register(step, spec)
+        if step.action in _DRAINING:
+            return self._drain(step, spec, before)
         lost = self._ask(step, spec, before)
         return self._await(step, spec, before, lost)
 
@@ -119,6 +138,47 @@ class Executor:
             if entry is None or entry.digest != spec.digest:
                 raise
             return "registered; the answer to it was lost"
+
+    def _drain(self, step: Step, spec: LaunchSpec, seen: InstanceSeen) -> str:
+        """Do something to a drain, or to the rooms of it."""
+        if step.action is Action.CANCEL:
+            self._disk.forget_drain(spec)
+            return "new rooms come to it again"
+        if step.action is Action.DRAIN:
+            now_s = self._now_s()
+            drain = self._drain_of(spec, seen)
+            alone = {room: drain.alone.get(room, now_s) for room in step.rooms}
+            self._disk.record_drain(spec, attrs.evolve(drain, alone=alone))
+            return f"it gets no new rooms, on the word of {drain.by}"
+        server = next(port.port for port in seen.ports if port.port.name == "http")
+        api_keys = ensure_secrets(self._registry)["api_keys"]
+        if step.action is Action.END_ROOMS:
+            ended = [room for room in step.rooms if self._rooms.end_lonely(server, api_keys, room)]
+            return f"ended {', '.join(ended) or 'none, as nobody is alone in them any more'}"
+        drain = self._drain_of(spec, seen)
+        told = self._rooms.tell(server, api_keys, {"type": "drain", "text": _ANNOUNCEMENT, "since_s": drain.since_s})
+        self._disk.record_drain(spec, attrs.evolve(drain, announced=True))
+        return f"told {told} {'room' if told == 1 else 'rooms'}"
+
+    def _drain_of(self, spec: LaunchSpec, seen: InstanceSeen) -> Drain:
+        """The drain of a process as it is recorded, or one that begins now."""
+        if seen.process is None:
+            raise PlanStale(f"drain {spec.instance}", ["it does not run any more"])
+        found = self._disk.drain(spec)
+        if found is not None and found.process == seen.process.id:
+            return found
+        now_s = self._now_s()
+        return Drain(seen.process.id, myself(), now_s).on(self._terms, now_s)
+
+    def _stop(self, step: Step, spec: LaunchSpec, before: InstanceSeen) -> None:
+        """Ask it to end. Where people are in it, that is recorded before: nobody is to ask a second time."""
+        if not (spec.carries_calls and step.needs.people_at_most is None and before.process is not None):
+            self._registry.stop(spec.instance)
+            return
+        drain = self._drain_of(spec, before)
+        self._disk.record_drain(spec, attrs.evolve(drain, signal=Signal.SENDING))
+        self._registry.stop(spec.instance)
+        self._disk.record_drain(spec, attrs.evolve(drain, signal=Signal.SENT))
 
     def _check(self, step: Step, spec: LaunchSpec, seen: InstanceSeen) -> None:
         """What a step needs is looked at in the very moment of acting, as people join at any time."""
@@ -145,11 +205,13 @@ class Executor:
                     self._end_at_once(spec, before)
                     self._registry.start(spec.instance)
                 case Action.STOP:
-                    self._registry.stop(spec.instance)
+                    self._stop(step, spec, before)
                 case Action.KILL:
                     self._registry.stop(spec.instance)
                     self._registry.kill(spec.instance)
                 case Action.WRITE_FILES | Action.REGISTER | Action.UPDATE | Action.AWAIT_READY:
+                    raise AssertionError("nothing to ask for")
+                case Action.DRAIN | Action.ANNOUNCE | Action.END_ROOMS | Action.CANCEL:
                     raise AssertionError("nothing to ask for")
                 case _:
                     assert_never(step.action)
@@ -216,6 +278,11 @@ class Executor:
 
     def _look(self, spec: LaunchSpec) -> InstanceSeen:
         return self._observe([spec]).instances[0]
+
+
+def myself() -> str:
+    """Who acts, for a record: this process and its user."""
+    return f"pid {os.getpid()} of user {os.geteuid()}"
 
 
 def unmet(step: Step, seen: InstanceSeen) -> list[str]:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.atomic import write_atomically
 from hero_livekit_units.definitions.render import file_text
-from hero_livekit_units.observe.files import files_that_differ, launch_folders, unread
+from hero_livekit_units.errors import StepFailed
+from hero_livekit_units.model.drain import drain_text
+from hero_livekit_units.observe.files import (
+    drain_file,
+    files_that_differ,
+    is_over,
+    launch_folders,
+    recorded_drain,
+    unread,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from hero_livekit_units.model.drain import Drain
     from hero_livekit_units.model.launch import LaunchFile, LaunchSpec
     from hero_livekit_units.model.observed import InstanceSeen
 
@@ -34,10 +45,36 @@ class Disk:
         """As `files_that_differ`."""
         return files_that_differ(spec, secrets)
 
+    def drain(self, spec: LaunchSpec) -> Drain | None:
+        """As `recorded_drain`."""
+        return recorded_drain(spec)
+
+    def record_drain(self, spec: LaunchSpec, drain: Drain) -> None:
+        """Keep the drain of an instance, in the place of the one before.
+
+        Raises:
+            StepFailed: it could not be written; what was recorded is as it was.
+        """
+        write_atomically(drain_file(spec), drain_text(drain), 0o600)
+
+    def forget_drain(self, spec: LaunchSpec) -> None:
+        """Keep it no longer.
+
+        Raises:
+            StepFailed: it could not be removed.
+        """
+        try:
+            drain_file(spec).unlink(missing_ok=True)
+        except OSError as error:
+            raise StepFailed(f"remove {drain_file(spec)}", str(error.strerror)) from error
+
     def remove_unread(self, seen: InstanceSeen, wanted: LaunchSpec) -> None:
-        """Remove what launches have read that are over: it may hold secrets that were replaced."""
+        """Remove what launches have read that are over, as it may hold secrets of before; and their drains."""
         for folder in unread(seen, [wanted], launch_folders(wanted)):
             shutil.rmtree(folder, ignore_errors=True)  # what stays is no reason to fail: the next look sees it
+        if wanted.carries_calls and is_over(seen, recorded_drain(wanted)):
+            with suppress(OSError):
+                drain_file(wanted).unlink(missing_ok=True)
 
 
 DISK = Disk()

@@ -26,6 +26,9 @@ _MARKS = re.compile(r"[.\[\]{}]")
 _OURS = frozenset(
     {
         "backend.version",
+        "drain.idle_room_s",
+        "drain.then",
+        "drain.within_s",
         "front.enabled",
         "front.version",
         "livekit.slot",

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+import attrs
+from attrs import frozen
 
 from hero_livekit_units.livekit.asking import asked, bearer
 from hero_livekit_units.model.observed import CallsSeen
@@ -23,7 +28,11 @@ _LIST_ROOMS = "/twirp/livekit.RoomService/ListRooms"
 
 
 def count_calls(
-    sources: Sequence[tuple[CallSource, Port]], timeout_s: float, api_keys: Mapping[str, str] | None = None
+    sources: Sequence[tuple[CallSource, Port]],
+    timeout_s: float,
+    api_keys: Mapping[str, str] | None = None,
+    *,
+    closely: bool = False,
 ) -> CallsSeen:
     """Ask the sources in turn until one answers.
 
@@ -31,24 +40,60 @@ def count_calls(
         sources: where to ask, in order of trust.
         timeout_s: for each source.
         api_keys: secrets by API key, for the source that lets in only who has one.
+        closely: also ask one that tells the rooms apart, where the first one that answers does not.
     """
     reasons = []
-    for source, port in sources:
+    for at, (source, port) in enumerate(sources):
         try:
-            rooms, people = _COUNTS[source.kind](port, timeout_s, api_keys or {})
+            found = _COUNTS[source.kind](port, timeout_s, api_keys or {})
         except (OSError, http.client.HTTPException, ValueError, OverflowError) as error:
             reasons.append(f"{source.kind} on port {port.number}: {str(error) or type(error).__name__}")
         else:
-            return CallsSeen(rooms, people, f"{source.kind} on port {port.number}")
+            seen = CallsSeen(found.rooms, found.people, f"{source.kind} on port {port.number}")
+            if found.lonely is None and closely and found.people:
+                found = _closer(sources[at + 1 :], timeout_s, api_keys or {}) or found
+            return attrs.evolve(seen, longest_s=found.longest_s, lonely=found.lonely)
     return CallsSeen(None, None, "; ".join(reasons) or "nothing to ask")
 
 
-def _debug_rooms(port: Port, timeout_s: float, _: Mapping[str, str]) -> tuple[int, int]:
+@frozen
+class _Counted:
+    """What a source says; the last two as in CallsSeen."""
+
+    rooms: int
+    people: int
+    longest_s: float | None = None
+    lonely: tuple[str, ...] | None = None
+
+
+def _closer(
+    sources: Sequence[tuple[CallSource, Port]], timeout_s: float, api_keys: Mapping[str, str]
+) -> _Counted | None:
+    for source, port in sources:
+        with suppress(OSError, http.client.HTTPException, ValueError, OverflowError):
+            found = _COUNTS[source.kind](port, timeout_s, api_keys)
+            if found.lonely is not None:
+                return found
+    return None
+
+
+def _told_apart(rooms: Sequence[tuple[Any, Any, int]]) -> _Counted:
+    """From the name, the time of creation in seconds since the epoch, and the number of people of each room."""
+    began_s = [float(at_s) for _, at_s, _ in rooms if isinstance(at_s, int | float) and at_s > 0]
+    return _Counted(
+        rooms=len(rooms),
+        people=sum(people for _, _, people in rooms),
+        longest_s=max(time.time() - min(began_s), 0.0) if began_s else None,
+        lonely=tuple(sorted(str(name) for name, _, people in rooms if people == 1)),
+    )
+
+
+def _debug_rooms(port: Port, timeout_s: float, _: Mapping[str, str]) -> _Counted:
     """The data that livekit-server's own drain decides by (known to 1.13.3 and later)."""
     rooms = json.loads(_get(port, "/debug/rooms", timeout_s))
     if not isinstance(rooms, list) or not all(isinstance(room, dict) for room in rooms):
         raise ValueError("not a list of rooms")
-    return len(rooms), sum(_people(room) for room in rooms)
+    return _told_apart([(room.get("Name"), room.get("CreatedAt"), _people(room)) for room in rooms])
 
 
 def _people(room: dict[str, Any]) -> int:
@@ -61,7 +106,7 @@ def _people(room: dict[str, Any]) -> int:
     return len(participants)
 
 
-def _prometheus(port: Port, timeout_s: float, _: Mapping[str, str]) -> tuple[int, int]:
+def _prometheus(port: Port, timeout_s: float, _: Mapping[str, str]) -> _Counted:
     from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415  only as a fallback
 
     totals = {"livekit_room_total": 0.0, "livekit_participant_total": 0.0}
@@ -73,10 +118,10 @@ def _prometheus(port: Port, timeout_s: float, _: Mapping[str, str]) -> tuple[int
                 seen.add(sample.name)
     if seen != set(totals):
         raise ValueError("no room and participant gauges")
-    return int(totals["livekit_room_total"]), int(totals["livekit_participant_total"])
+    return _Counted(int(totals["livekit_room_total"]), int(totals["livekit_participant_total"]))
 
 
-def _list_rooms(port: Port, timeout_s: float, api_keys: Mapping[str, str]) -> tuple[int, int]:
+def _list_rooms(port: Port, timeout_s: float, api_keys: Mapping[str, str]) -> _Counted:
     """What RoomService tells whoever has a key. It may lag, and it leaves out agents, so it is asked last."""
     if not api_keys:
         raise ValueError("no key known")
@@ -88,14 +133,22 @@ def _list_rooms(port: Port, timeout_s: float, api_keys: Mapping[str, str]) -> tu
     raise ValueError("it does not know our key")
 
 
-def _listed(answer: Any) -> tuple[int, int]:
+def _listed(answer: Any) -> _Counted:
     rooms = answer.get("rooms") if isinstance(answer, dict) else None
     if not isinstance(rooms, list) or not all(isinstance(room, dict) for room in rooms):
         raise ValueError("not a list of rooms")
     people = [room.get("num_participants", room.get("numParticipants")) for room in rooms]
     if not all(type(count) is int and count >= 0 for count in people):
         raise ValueError("a room without a number of people")
-    return len(rooms), sum(people)
+    return _told_apart([(room.get("name"), _seconds(room), count) for room, count in zip(rooms, people, strict=True)])
+
+
+def _seconds(room: dict[str, Any]) -> float | None:
+    """When a room was made, in seconds since the epoch; protobuf writes 64 bits as text."""
+    try:
+        return float(room.get("creation_time", room.get("creationTime", "")))
+    except (TypeError, ValueError):
+        return None
 
 
 def _get(port: Port, path: str, timeout_s: float) -> bytes:

@@ -10,6 +10,7 @@ import attrs
 from hero_livekit_units.definitions.resolve import ports_of, resolve
 from hero_livekit_units.livekit import config
 from hero_livekit_units.model.desired import Desired, Steering
+from hero_livekit_units.model.drain import Terms, Then
 from hero_livekit_units.model.launch import connect_host, instance_name
 from hero_livekit_units.model.settings import Settings, setting_values
 
@@ -78,6 +79,7 @@ def desired_state(
             for slot in (preferred, *others)
         },
         steering(settings),
+        Terms(settings.drain.within_s, Then(settings.drain.then), settings.drain.idle_room_s),
     )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.definitions.catalog import Catalog
     from hero_livekit_units.definitions.structure import Fault
     from hero_livekit_units.definitions.text import KeyPath
-    from hero_livekit_units.model.settings import NetworkSettings, RedisSettings, TurnSettings
+    from hero_livekit_units.model.settings import DrainSettings, NetworkSettings, RedisSettings, TurnSettings
     from hero_livekit_units.model.unit import Definition
 
     Chosen = list[tuple[str, Definition, dict[str, int]]]
@@ -57,6 +57,7 @@ def _faults(catalog: Catalog, settings: Settings, *, choosing: bool) -> list[Fau
         *_network_faults(settings.network),
         *_turn_faults(settings.turn),
         *_redis_faults(settings.redis),
+        *_drain_faults(settings.drain),
         *_other_faults(settings),
     ]
     chosen: Chosen = []
@@ -124,6 +125,13 @@ def _redis_faults(redis: RedisSettings) -> Iterator[Fault]:
         yield ("redis", "address"), f"not HOST:PORT: {redis.address!r}", 'such as "127.0.0.1:6379"'
     if redis.enabled and bool(redis.address) == redis.own:
         yield ("redis", "enabled"), "needs either address, or own = true", "own runs livekit-redis on this host"
+
+
+def _drain_faults(drain: DrainSettings) -> Iterator[Fault]:
+    for key in ("within_s", "idle_room_s"):
+        seconds = getattr(drain, key)
+        if seconds is not None and seconds < 1:
+            yield ("drain", key), f"not a time in seconds: {seconds}", "leave it out for no limit"
 
 
 def _other_faults(settings: Settings) -> Iterator[Fault]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
-from attrs import frozen
+from attrs import field, frozen
 
+from hero_livekit_units.model.drain import Terms
 from hero_livekit_units.model.launch import LaunchSpec, by_instance
 
 
@@ -30,10 +31,12 @@ class Desired:
 
     by_slot: by the slot that new rooms go to, the preferred one first, a LaunchSpec for each instance in the order of
     start. The instance of the slot is the only one of its unit there. A unit without slots has the one slot "".
+    terms: of a drain for which nobody names others.
     """
 
     by_slot: Mapping[str, tuple[LaunchSpec, ...]]
     steering: Steering
+    terms: Terms = field(factory=Terms)
 
     @property
     def slots(self) -> tuple[str, ...]:

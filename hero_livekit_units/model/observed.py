@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from hero_livekit_units.model.launch import LaunchSpec, Port, Probe
+
+if TYPE_CHECKING:
+    from hero_livekit_units.model.drain import DrainSeen  # noqa: TC004  it is made of what stands here
 
 
 class Verdict(StrEnum):
@@ -129,11 +133,17 @@ class ProbeSeen:
 
 @frozen
 class CallsSeen:
-    """Rooms and people, or None where the count could not be had; `source` says where from, or why not."""
+    """Rooms and people, or None where the count could not be had; `source` says where from, or why not.
+
+    longest_s: the age of the oldest room in seconds, None where there is none or that is not known. lonely: the names
+    of rooms with one in them, None where that is not known.
+    """
 
     rooms: int | None
     people: int | None
     source: str
+    longest_s: float | None = None
+    lonely: tuple[str, ...] | None = None
 
     @property
     def says(self) -> str:
@@ -219,9 +229,11 @@ class InstanceSeen:
     files_differ: for each LaunchSpec that it may run by, by digest, the paths that are missing or not as they should
     be; None when that could not be told.
     routes: None for a unit that sends no joins, or where it could not be asked.
-    left: folders of launches that are neither registered nor run nor wanted: what they hold nobody will read.
+    left: folders of launches that are neither registered nor run nor wanted, and the drain of a process that is gone:
+    what they hold nobody will read.
     updated_for_s: seconds since the youngest of the files that are read while it runs was written, None where there is
-    none or that could not be told. program_missing: the path of the program when it is not there, else "".
+    none or that could not be told. drain: of the process that runs, None where it is not drained. program_missing: the
+    path of the program when it is not there, else "".
     """
 
     spec: LaunchSpec
@@ -241,6 +253,7 @@ class InstanceSeen:
     updated_for_s: float | None = None
     left: tuple[str, ...] = ()
     routes: RoutesSeen | None = None
+    drain: DrainSeen | None = None
 
     @property
     def release(self) -> str:

@@ -13,10 +13,15 @@ from hero_livekit_units.model.observed import ProcessId, Verdict
 
 
 class Goal(StrEnum):
-    """What is wanted of the media group: that it runs, that it is only prepared to run, or that it does not run."""
+    """What is wanted of the media group.
+
+    run: that it runs. configure: that it is only prepared to run. drain: that what is drained comes to its end, and
+    nothing else. stop: that it does not run.
+    """
 
     RUN = "run"
     CONFIGURE = "configure"
+    DRAIN = "drain"
     STOP = "stop"
 
 
@@ -37,14 +42,20 @@ class Action(StrEnum):
 
     write-files: configuration and secrets that are read at a start, atomically. register: tell the supervisor how an
     instance runs. update: write what programs read while they run, which takes effect at once; so joins are sent to
-    another slot. start: one that does not run. await-ready: wait for one on its way up. restart: ask it to end, and
-    start it again. swap: kill it and start it at once on the same ports. stop: ask it to end, and want it not to run.
-    kill: the same without asking, so that clients come back instead of leaving for good.
+    another slot. drain: record that it ends with its last room, since when and on whose word. announce: tell its rooms.
+    end-rooms: end rooms with one in them. cancel-drain: forget that record. start: one that does not run. await-ready:
+    wait for one on its way up. restart: ask it to end, and start it again. swap: kill it and start it at once on the
+    same ports. stop: ask it to end, and want it not to run. kill: the same without asking, so that clients come back
+    instead of leaving for good.
     """
 
     WRITE_FILES = "write-files"
     REGISTER = "register"
     UPDATE = "update"
+    DRAIN = "drain"
+    ANNOUNCE = "announce"
+    END_ROOMS = "end-rooms"
+    CANCEL = "cancel-drain"
     START = "start"
     AWAIT_READY = "await-ready"
     RESTART = "restart"
@@ -114,7 +125,8 @@ class Needs:
 class Step:
     """One thing to do to one instance; `digest` is that of the LaunchSpec it is done by.
 
-    rooms: the names of rooms that are forgotten by an update, so that their next meeting is a new room.
+    rooms: names of rooms that are forgotten by an update, so that their next meeting is a new room; of those with one
+    in them, at the record of a drain; of those that are ended.
     """
 
     action: Action

@@ -23,6 +23,13 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class AtDeadline(StrEnum):
+    """What happens at the deadline of a drain, so far as it can be a rule: see `drain.Then`."""
+
+    WAIT = "wait"
+    ANNOUNCE = "announce"
+
+
 @frozen
 class NetworkSettings:
     """`[network]`: where the programs listen and under which address media are offered.
@@ -154,6 +161,19 @@ class FrontSettings:
 
 
 @frozen
+class DrainSettings:
+    """`[drain]`: a slot that gets no new rooms and ends with its last one, unless `hlu drain` names other terms.
+
+    within_s: seconds until its deadline; None for none. then: what happens there, `wait` or `announce`. idle_room_s:
+    for how long somebody may be alone in a room of it; None for ever.
+    """
+
+    within_s: int | None = None
+    then: AtDeadline = AtDeadline.WAIT
+    idle_room_s: int | None = None
+
+
+@frozen
 class Settings:
     """The whole of `media.toml`."""
 
@@ -165,6 +185,7 @@ class Settings:
     webhook: WebhookSettings = WebhookSettings()
     limits: LimitsSettings = LimitsSettings()
     front: FrontSettings = FrontSettings()
+    drain: DrainSettings = DrainSettings()
 
 
 @cache

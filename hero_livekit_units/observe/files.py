@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.definitions.render import file_text
+from hero_livekit_units.model.drain import DrainSeen, read_drain
 from hero_livekit_units.model.launch import LAUNCHES, launch_folder
 from hero_livekit_units.model.observed import EntryState, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from hero_livekit_units.model.drain import Drain
     from hero_livekit_units.model.launch import LaunchFile, LaunchSpec
-    from hero_livekit_units.model.observed import InstanceSeen
+    from hero_livekit_units.model.observed import InstanceSeen, ProcessSeen
 
 
 def files_that_differ(spec: LaunchSpec, secrets: Mapping[str, Any] | None) -> tuple[str, ...] | None:
@@ -46,6 +48,34 @@ def unread(seen: InstanceSeen, wanted: Sequence[LaunchSpec], folders: Collection
     if seen.entry is not None and seen.entry.wanted:
         digests.add(seen.entry.launch_digest)
     return tuple(sorted(set(folders) - {launch_folder(seen.spec.folder, digest) for digest in digests}))
+
+
+def drain_file(spec: LaunchSpec) -> Path:
+    """Where the drain of an instance is recorded."""
+    return Path(spec.folder) / "drain.json"
+
+
+def recorded_drain(spec: LaunchSpec) -> Drain | None:
+    """The drain that is recorded for an instance; it may be that of a process that is gone."""
+    try:
+        return read_drain(drain_file(spec).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def drain_of(process: ProcessSeen | None, drain: Drain | None, now_s: float) -> DrainSeen | None:
+    """The drain of a process, None where what is recorded is about another one; now_s: seconds since the epoch."""
+    ours = process is not None and drain is not None and drain.process == process.id
+    return DrainSeen(drain, now_s) if ours and drain is not None else None
+
+
+def is_over(seen: InstanceSeen, drain: Drain | None) -> bool:
+    """Whether a recorded drain is about a process that is surely gone."""
+    if drain is None:
+        return False
+    if seen.owned and seen.process is not None:
+        return drain.process != seen.process.id
+    return seen.verdict is Verdict.STOPPED and (seen.entry is None or seen.entry.state is EntryState.STOPPED)
 
 
 def written_for_s(spec: LaunchSpec, now_s: float) -> float | None:

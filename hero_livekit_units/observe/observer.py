@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,16 @@ from hero_livekit_units.model.observed import (
     RoutesSeen,
 )
 from hero_livekit_units.observe import kernel, probes
-from hero_livekit_units.observe.files import files_that_differ, launch_folders, unread, written_for_s
+from hero_livekit_units.observe.files import (
+    drain_file,
+    drain_of,
+    files_that_differ,
+    is_over,
+    launch_folders,
+    recorded_drain,
+    unread,
+    written_for_s,
+)
 from hero_livekit_units.observe.ports import see_ports
 from hero_livekit_units.observe.routes import not_taken_over, see_routes
 from hero_livekit_units.observe.sockets import holders
@@ -34,6 +44,7 @@ from hero_livekit_units.observe.verdict import conclude, foreign_holder, holder
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from hero_livekit_units.model.drain import DrainSeen
     from hero_livekit_units.model.launch import LaunchSpec
     from hero_livekit_units.observe.sockets import Holders
     from hero_livekit_units.registry.port import Registry, Survey
@@ -119,7 +130,9 @@ class Observer:
         if spec.new_rooms:
             look.routes_future = self._pool.submit(see_routes, spec, self._deadline_s / 2)
         if launched.calls:
-            look.calls_future = self._pool.submit(timed, count_calls, launched.calls, self._deadline_s, api_keys)
+            look.drain = drain_of(process, recorded_drain(spec), time.time())
+            count = partial(count_calls, closely=look.drain is not None)
+            look.calls_future = self._pool.submit(timed, count, launched.calls, self._deadline_s, api_keys)
         return look
 
     def _wait(self, looks: Sequence[_Look], began: float) -> None:
@@ -179,8 +192,13 @@ class Observer:
             in_the_way=look.in_the_way,
             foreign=foreign,
             updated_for_s=written_for_s(look.wanted, time.time()),
+            drain=look.drain,
         )
-        return seen if secrets is None else attrs.evolve(seen, left=unread(seen, variants, launch_folders(look.wanted)))
+        if secrets is None:
+            return seen
+        left = unread(seen, variants, launch_folders(look.wanted))
+        over = look.wanted.carries_calls and is_over(seen, recorded_drain(look.wanted))
+        return attrs.evolve(seen, left=(*left, *([str(drain_file(look.wanted))] if over else [])))
 
 
 def _differ(spec: LaunchSpec, secrets: Mapping[str, Any] | None, routes: RoutesSeen | None) -> tuple[str, ...] | None:
@@ -215,6 +233,7 @@ class _Look:
         self.calls_future: Future[tuple[CallsSeen, float]] | None = None
         self.stranger: Stranger | None = None
         self.routes: RoutesSeen | None = None
+        self.drain: DrainSeen | None = None
         self.routes_future: Future[RoutesSeen | None] | None = None
 
     def futures(self) -> list[Future[object]]:

@@ -23,6 +23,7 @@ from hero_livekit_units.model.plan import (
     Wave,
     Way,
 )
+from hero_livekit_units.model.words import duration
 from hero_livekit_units.plan.slots import COMING_BACK, comeback_s, sends_here
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
 
 
 QUIET_S = 30.0  # livekit-server keeps who has lost the connection for 20 s or so
+RECONNECT_S = 0.8  # without sound, when a server is killed and started at once; the longest that was measured is 0.89
 WAIT_FOR_IDLE = "everybody has left (watch `hlu status`)"
+LAST_ROOM = "its last room has ended (then it is stopped)"
 NO_EFFECT = Effect(Interruption.NONE, "none")
 
 _FILES, _REGISTRY, _ACTS = 0, 1, 4  # the order of the waves; the acts follow the order of start
@@ -283,6 +286,21 @@ def harm(kind: Interruption, seen: InstanceSeen, what: str, seconds: float | Non
     rooms, people = (seen.calls.rooms, seen.calls.people) if seen.calls else (None, None)
     who = "an unknown number of people" if people is None else f"{people} people"
     return Effect(kind, f"{who} {what}", rooms, people, seconds)
+
+
+def reconnect(seen: InstanceSeen) -> Effect:
+    """What it does to people that their server is killed, and another one is there for them."""
+    says = f"lose the sound for about {RECONNECT_S:g} s and come back by themselves"
+    return harm(Interruption.RECONNECT, seen, says, RECONNECT_S)
+
+
+def occupancy(seen: InstanceSeen) -> str:
+    """Who is in the calls of an instance, in words."""
+    said = seen.calls.says if seen.calls else ""
+    if not said:
+        return "who is in its calls is unknown"
+    oldest_s = seen.calls.longest_s if seen.calls else None
+    return f"in its calls: {said}" + ("" if oldest_s is None else f", the oldest for {duration(oldest_s)}")
 
 
 def pinned(seen: InstanceSeen) -> Needs:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hero_livekit_units.model.drain import Signal
 from hero_livekit_units.model.observed import EntryState, Verdict
 from hero_livekit_units.model.plan import Action, Allowed, Effect, Interruption, Needs, Way
 from hero_livekit_units.model.unit import Strategy
+from hero_livekit_units.plan.drains import plan_drain
 from hero_livekit_units.plan.group import (
+    LAST_ROOM,
     NO_EFFECT,
     WAIT_FOR_IDLE,
     Group,
-    harm,
+    occupancy,
     pinned,
     plan_start,
     plan_update,
     prepare,
     prepare_files,
+    reconnect,
     refuse_edge,
     refuse_unfit,
 )
@@ -27,9 +31,6 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.observed import InstanceSeen
 
 
-RECONNECT_S = 0.8  # without sound, when a server is killed and started at once; the longest that was measured is 0.89
-
-_LAST_ROOM = "its last room has ended (then it is stopped)"
 _LAST_CALL = "its last call has ended (then the new one is started)"
 
 
@@ -49,7 +50,7 @@ def plan_replacement(group: Group, spec: LaunchSpec) -> None:
     group.choose(old_spec.instance, way, what)
     match way:
         case Way.TWO_SLOT | Way.MOVE:
-            plan_start(group, spec, f"{what} in {old_spec.instance}; new rooms come here once it is ready")
+            plan_start(group, spec, f"{old_spec.instance}: {what}; new rooms come here once it is ready")
             plan_leaving(group, old_spec, None)
         case Way.IDLE_SWAP:
             prepare(group, spec)
@@ -60,16 +61,19 @@ def plan_replacement(group: Group, spec: LaunchSpec) -> None:
         case Way.SWAP:
             prepare(group, spec)
             plan_update(group, spec)
-            group.act(Action.SWAP, spec, what, _reconnect(old), pinned(old))
+            group.act(Action.SWAP, spec, what, reconnect(old), pinned(old))
         case Way.DRAIN:
             effect = Effect(Interruption.JOINS_REFUSED, "nobody can join while the last calls end", seconds=None)
             group.act(Action.STOP, spec, f"{what}; it ends with its last call", effect, pinned(old))
-            group.wait(spec.instance, _occupancy(old), _LAST_CALL)
+            group.wait(spec.instance, occupancy(old), _LAST_CALL)
         case _:
             unsure = f"the state of {group.unsure[0]} is unknown" if group.unsure else ""
             why = unsure or target.why_not(Way.IDLE_SWAP)
             if old.entry is not None and old.entry.state is EntryState.STOPPING:
-                group.wait(spec.instance, _occupancy(old), _LAST_CALL)
+                group.wait(spec.instance, occupancy(old), _LAST_CALL)
+            elif old.drain is not None and old.drain.drain.signal is not Signal.NONE:
+                because = f"{occupancy(old)}; it may have got its stop signal already, and gets no second one"
+                group.wait(spec.instance, because, _LAST_CALL)
             elif why == COMING_BACK:
                 group.wait(spec.instance, f"{what}, but {why}", "they are back, or gone", comeback_s(old))
             else:
@@ -91,16 +95,6 @@ def _possible_when(group: Group, old: InstanceSeen) -> str:
     return WAIT_FOR_IDLE
 
 
-def _reconnect(seen: InstanceSeen) -> Effect:
-    says = f"lose the sound for about {RECONNECT_S:g} s and come back by themselves"
-    return harm(Interruption.RECONNECT, seen, says, RECONNECT_S)
-
-
-def _occupancy(seen: InstanceSeen) -> str:
-    said = seen.calls.says if seen.calls else ""
-    return f"in its calls: {said}" if said else "who is in its calls is unknown"
-
-
 def plan_leaving(group: Group, spec: LaunchSpec, left_for_s: float | None) -> None:
     """What becomes of a slot that new rooms should not go to: it ends with its last room.
 
@@ -116,13 +110,13 @@ def plan_leaving(group: Group, spec: LaunchSpec, left_for_s: float | None) -> No
     if seen.process is None:
         _plan_left(group, spec, seen)
     elif seen.entry is not None and seen.entry.state is EntryState.STOPPING:
-        group.wait(name, _occupancy(seen), "it has ended")
+        group.wait(name, occupancy(seen), "it has ended")
     elif not seen.owned:
         group.note(name, f"left alone: {seen.because}")
     elif left_for_s is None:
-        group.wait(name, "new rooms come to it while the other is not ready", _LAST_ROOM)
+        group.wait(name, "new rooms come to it while the other is not ready", LAST_ROOM)
     elif group.unsure or seen.calls is None or seen.calls.people is None:
-        group.wait(name, _occupancy(seen), _LAST_ROOM)
+        group.wait(name, occupancy(seen), LAST_ROOM)
     elif seen.calls.people:
         _plan_full(group, spec, seen)
     else:
@@ -153,7 +147,7 @@ def _plan_empty(group: Group, spec: LaunchSpec, seen: InstanceSeen, left_for_s: 
     """A slot that nobody is in any more: it ends when nobody can be on the way to it."""
     left_s = max(group.desired.steering.grace_s - left_for_s, comeback_s(seen))
     if left_s > 0:
-        group.wait(spec.instance, "who was given its address may still come", _LAST_ROOM, left_s)
+        group.wait(spec.instance, "who was given its address may still come", LAST_ROOM, left_s)
     else:
         needs = Needs(process=pinned(seen).process, people_at_most=0)
         group.act(Action.STOP, spec, "its last room has ended", NO_EFFECT, needs)
@@ -165,6 +159,6 @@ def _plan_full(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
     edge = new.edge_from(seen.release)
     beside = edge is None or Strategy.TWO_SLOT in edge.strategies
     if not beside and edge and Strategy.MOVE in edge.strategies and Allowed.RECONNECT in group.allowed:
-        group.act(Action.KILL, spec, f"its rooms move to {new.instance}", _reconnect(seen), pinned(seen))
+        group.act(Action.KILL, spec, f"its rooms move to {new.instance}", reconnect(seen), pinned(seen))
     else:
-        group.wait(spec.instance, _occupancy(seen), _LAST_ROOM)
+        plan_drain(group, spec, seen)

@@ -12,6 +12,7 @@ from hero_livekit_units.model.observed import Verdict
 from hero_livekit_units.model.plan import Action, Allowed, Effect, Goal, Interruption, Needs, Plan
 from hero_livekit_units.model.unit import Strategy
 from hero_livekit_units.observe.verdict import holder
+from hero_livekit_units.plan.drains import plan_wanted
 from hero_livekit_units.plan.group import (
     NO_EFFECT,
     Group,
@@ -47,7 +48,8 @@ def plan(
     Args:
         observed: one moment of the world.
         desired: what should run.
-        goal: run everything, only have files and registry entries as they should be, or stop everything.
+        goal: run everything, only have files and registry entries as they should be, only go on with what is drained,
+            or stop everything.
         allowed: what the user accepts by name for people in calls.
     """
     target = choose(observed, desired, allowed)
@@ -63,6 +65,8 @@ def plan(
     elif goal is Goal.CONFIGURE:
         for spec in desired.by_slot[target.slot]:
             _plan_configured(group, spec)
+    elif goal is Goal.DRAIN:
+        _plan_drained(group)
     else:
         _plan_group(group)
     return group.plan(goal)
@@ -82,6 +86,15 @@ def _plan_configured(group: Group, spec: LaunchSpec) -> None:
             plan_update(group, spec)
 
 
+def _plan_drained(group: Group) -> None:
+    """Go on with what is recorded as drained, and touch nothing else."""
+    group.slot = routed(group.observed, group.desired) or group.target.slot
+    sent_for_s = _sent_for_s(group, group.slot)
+    for slot, spec in group.desired.media.items():
+        if slot != group.slot and group.seen(spec).drain is not None:
+            plan_leaving(group, spec, sent_for_s)
+
+
 def _plan_group(group: Group) -> None:
     target = group.target
     route = group.slot = _route(group)
@@ -99,6 +112,7 @@ def _plan_group(group: Group) -> None:
             plan_replacement(group, spec)
         else:
             _plan_run(group, spec)
+    plan_wanted(group, group.desired.media[route])
     for slot, spec in group.desired.media.items():
         if slot not in {target.slot, target.serving}:
             plan_leaving(group, spec, sent_for_s if route != slot else None)

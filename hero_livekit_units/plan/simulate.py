@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 import attrs
 
+from hero_livekit_units.model.drain import Drain, DrainSeen
 from hero_livekit_units.model.observed import (
     CallsSeen,
     Entry,
@@ -41,6 +42,8 @@ def simulate(seen: InstanceSeen, step: Step, spec: LaunchSpec) -> InstanceSeen:
                 certificate_shown=None if seen.routes.certificate_shown is None else True,
             )
             return attrs.evolve(_written(seen, spec, spec.live_files), updated_for_s=0.0, routes=routes)
+        case Action.DRAIN | Action.ANNOUNCE | Action.END_ROOMS | Action.CANCEL:
+            return _drained(seen, step)
         case Action.REGISTER:
             return attrs.evolve(seen, entry=attrs.evolve(entry, digest=spec.digest, launch_digest=spec.launch_digest))
         case Action.START | Action.RESTART | Action.SWAP:
@@ -63,7 +66,9 @@ def reached(seen: InstanceSeen, after: InstanceSeen, *, unlike: ProcessId | None
         unlike: the process that was to be replaced.
     """
     if after.process is None:
-        return seen.process is None and seen.verdict is Verdict.STOPPED
+        # The supervisor has to know it too: until then it may be about to do something to what is gone.
+        ending = seen.entry is not None and seen.entry.state is EntryState.STOPPING
+        return seen.process is None and seen.verdict is Verdict.STOPPED and not ending
     return (
         seen.process is not None
         and seen.process.id != unlike
@@ -73,6 +78,25 @@ def reached(seen: InstanceSeen, after: InstanceSeen, *, unlike: ProcessId | None
             after.process.launch_digest == ANY_LAUNCH or seen.process.launch_digest in {after.process.launch_digest, ""}
         )
     )
+
+
+def _drained(seen: InstanceSeen, step: Step) -> InstanceSeen:
+    if step.action is Action.CANCEL:
+        return attrs.evolve(seen, drain=None)
+    if step.action is Action.END_ROOMS and seen.calls is not None:
+        rooms, people = (
+            None if count is None else count - len(step.rooms) for count in (seen.calls.rooms, seen.calls.people)
+        )
+        lonely = tuple(room for room in seen.calls.lonely or () if room not in step.rooms)
+        return attrs.evolve(seen, calls=attrs.evolve(seen.calls, rooms=rooms, people=people, lonely=lonely))
+    now_s = seen.drain.now_s if seen.drain else 0.0
+    process = seen.process.id if seen.process else TO_BE
+    drain = seen.drain.drain if seen.drain else Drain(process, "", now_s)
+    if step.action is Action.ANNOUNCE:
+        drain = attrs.evolve(drain, announced=True)
+    else:
+        drain = attrs.evolve(drain, alone={room: drain.alone.get(room, now_s) for room in step.rooms})
+    return attrs.evolve(seen, drain=DrainSeen(drain, now_s))
 
 
 def _written(seen: InstanceSeen, spec: LaunchSpec, files: tuple[LaunchFile, ...]) -> InstanceSeen:
@@ -106,6 +130,7 @@ def _running(seen: InstanceSeen, entry: Entry, spec: LaunchSpec, launch_digest: 
         ports=tuple(PortSeen(port, looked=True, held=True) for port in spec.ports),
         probes=tuple(ProbeSeen(probe, ok=True, says="", took_ms=0.0) for probe in spec.probes),
         calls=CallsSeen(0, 0, "nobody has joined yet") if spec.carries_calls else None,
+        drain=None,
         verdict=Verdict.HEALTHY,
         because="it is ready",
         in_the_way=(),
@@ -120,6 +145,7 @@ def _ended(seen: InstanceSeen, entry: Entry) -> InstanceSeen:
         ports=tuple(PortSeen(port.port, looked=True, held=False) for port in seen.ports),
         probes=(),
         calls=None,
+        drain=None,
         verdict=Verdict.STOPPED,
         because="it does not run",
     )

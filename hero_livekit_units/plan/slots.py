@@ -11,6 +11,7 @@ import attrs
 from attrs import frozen
 
 from hero_livekit_units.model.desired import Desired
+from hero_livekit_units.model.drain import Signal
 from hero_livekit_units.model.observed import EntryState, InstanceSeen, Verdict
 from hero_livekit_units.model.plan import Allowed, PassedOver, Way
 from hero_livekit_units.model.unit import Strategy
@@ -58,7 +59,7 @@ class Target:
 def choose(observed: Observed, desired: Desired, allowed: frozenset[Allowed] = frozenset()) -> Target:
     """The slot that new rooms should go to, and the gentlest way that is open."""
     seen = {slot: observed.instance(spec.instance) for slot, spec in desired.media.items()}
-    current = [slot for slot, spec in desired.media.items() if runs(seen[slot], spec)]
+    current = [slot for slot, spec in desired.media.items() if runs(seen[slot], spec) and not is_asked(seen[slot])]
     if current:
         now = routed(observed, desired)
         # Two can be right after an upgrade was taken back: stay where people are sent already.
@@ -97,6 +98,11 @@ def runs(seen: InstanceSeen, spec: LaunchSpec) -> bool:
     if seen.process is None or seen.verdict is Verdict.FOREIGN:
         return False
     return seen.process.launch_digest in {spec.launch_digest, ""}
+
+
+def is_asked(seen: InstanceSeen) -> bool:
+    """Whether somebody asked that the slot is drained, however well it runs."""
+    return seen.drain is not None and seen.drain.drain.asked
 
 
 def sends_here(seen: InstanceSeen, spec: LaunchSpec) -> bool:
@@ -146,6 +152,8 @@ class _Look:
     def against(self, way: Way) -> Iterator[str]:
         """The reasons, the weightiest first."""
         old, spec = self.seen[self.serving], self.desired.media[self.serving]
+        if way is Way.DRAIN and old.drain is not None and old.drain.drain.signal is not Signal.NONE:
+            yield "it may have got its stop signal already"
         if old.release != spec.release:
             edge = spec.edge_from(old.release)
             if edge is None:
@@ -177,7 +185,11 @@ def comeback_s(seen: InstanceSeen) -> float:
 
 def difference(seen: InstanceSeen, spec: LaunchSpec) -> str:
     """What is wrong with what runs, in words."""
-    return f"release {seen.release} runs" if seen.release != spec.release else "it runs with another configuration"
+    if seen.release != spec.release:
+        return f"release {seen.release} runs"
+    if seen.drain is not None and runs(seen, spec):
+        return f"{seen.drain.drain.by} asked to drain it"
+    return "it runs with another configuration"
 
 
 def _is_free(seen: InstanceSeen) -> bool:
@@ -209,5 +221,5 @@ def _against_cutting_off(old: InstanceSeen, way: Way, allowed: frozenset[Allowed
         yield COMING_BACK
     elif way in {Way.MOVE, Way.SWAP} and Allowed.RECONNECT not in allowed:
         yield "nobody accepted that people reconnect (--allow-reconnect)"
-    elif way is Way.DRAIN and Allowed.DRAIN not in allowed:
+    elif way is Way.DRAIN and Allowed.DRAIN not in allowed and not (old.drain and old.drain.drain.refusing):
         yield "nobody accepted that joins are refused until the last call ends (--allow-drain)"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hero_livekit_units.herosocket.rpc import invalid_params
 from hero_livekit_units.history import MOST_LINES
 from hero_livekit_units.livekit.install import install
+from hero_livekit_units.model.drain import Then
 from hero_livekit_units.model.plain import plain
 from hero_livekit_units.model.plan import Allowed, Goal
 from hero_livekit_units.report import status_report
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from hero_livekit_units.media import Media
+
+
+_LONGEST_S = 366 * 24 * 3600
 
 
 class LivekitService:
@@ -81,6 +85,41 @@ class LivekitService:
         """Bring the group to the goal; the receipt says what was seen, done, and not done and why."""
         return self._receipt(_goal(goal), _allowed(drop=allow_drop, reconnect=allow_reconnect, drain=allow_drain))
 
+    def drain(
+        self,
+        *,
+        slot: str = "",
+        within_s: int = 0,
+        then: str = "",
+        idle_room_s: int = 0,
+        allow_drain: bool = False,
+        allow_reconnect: bool = False,
+    ) -> dict[str, Any]:
+        """Send new rooms to another slot, and let this one end with its last room.
+
+        slot: by default the one that is drained already, else the one that new rooms go to. Terms that are not named
+        are those of media.toml: within_s is the deadline, then is wait, announce or move, idle_room_s for how long
+        somebody may be alone in a room of it.
+        """
+        if then not in ["", *Then]:
+            raise invalid_params(f"then must be one of {', '.join(Then)}")
+        named = {
+            "within_s": _seconds("within_s", within_s),
+            "idle_room_s": _seconds("idle_room_s", idle_room_s),
+            "then": Then(then) if then else None,
+        }
+        where, allowed = _text("slot", slot), _allowed(drain=allow_drain, reconnect=allow_reconnect)
+        terms = self._media.terms(**{name: value for name, value in named.items() if value is not None})
+        return dict(plain(self._media.drain(where, terms=terms, allowed=allowed)))
+
+    def cancel_drain(self, *, slot: str = "") -> dict[str, Any]:
+        """Let new rooms come to a slot again; what was started in its place ends with its last room."""
+        return dict(plain(self._media.cancel_drain(_text("slot", slot))))
+
+    def go_on(self) -> None:
+        """Go on with what is drained, and touch nothing else."""
+        self._media.ensure(Goal.DRAIN)
+
     def _receipt(self, goal: Goal, allowed: Collection[Allowed] = ()) -> dict[str, Any]:
         return dict(plain(self._media.ensure(goal, allowed=allowed)))
 
@@ -95,6 +134,11 @@ def _count(name: str, value: Any, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
         raise invalid_params(f"{name} must be an integer from 1 to {most}")
     return value
+
+
+def _seconds(name: str, value: Any) -> int | None:
+    """A time in seconds, None for the 0 that stands for none."""
+    return None if type(value) is int and value == 0 else _count(name, value, _LONGEST_S)
 
 
 def _flag(name: str, value: Any) -> bool:

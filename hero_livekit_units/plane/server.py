@@ -31,7 +31,20 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 NAME = "hero_livekit"
-METHODS = ("install", "configure", "start", "stop", "status", "ensure_ready", "plan", "ensure", "history")
+METHODS = (
+    "install",
+    "configure",
+    "start",
+    "stop",
+    "status",
+    "ensure_ready",
+    "plan",
+    "ensure",
+    "drain",
+    "cancel_drain",
+    "history",
+)
+_GO_ON_S = 5.0  # as often as a livekit-server that was asked to end looks whether it is empty
 _LOOKS = ("status", "plan", "history")
 # Whoever acts may have to wait for its turn, for a minute even; those who only look must not wait behind it.
 _ACTING_THREADS = 32
@@ -82,11 +95,28 @@ async def _serve(service: LivekitService, listener: Listener) -> NoReturn:
         loop.add_signal_handler(number, ended.set)
     await server.start(listener)
     _log.info("control plane serves %s", listener.path)
+    keeping = asyncio.create_task(_go_on(service))
     await ended.wait()
+    keeping.cancel()
     await server.close()
     listener.close()
     # A step that waits in a thread must not hold up the end: the next ensure goes on from wherever it stood.
     os._exit(0)
+
+
+async def _go_on(service: LivekitService) -> None:
+    """Go on with what is drained: nobody else looks when its last room ends or its time is over."""
+    said = ""
+    while True:
+        await asyncio.sleep(_GO_ON_S)
+        try:
+            await asyncio.to_thread(service.go_on)
+        except UnitsError as error:
+            if str(error) != said:  # once for each trouble: it is looked at every few seconds
+                _log.warning("cannot go on with what is drained: %s", error)
+            said = str(error)
+        else:
+            said = ""
 
 
 def _acting(

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hero_livekit_units.cli.render import (
-    duration,
     plan_text,
     plugins_text,
     receipt_text,
@@ -21,6 +20,7 @@ from hero_livekit_units.cli.render import (
 from hero_livekit_units.model.observed import CallsSeen, Evidence, Foreign, Observed
 from hero_livekit_units.model.plain import plain
 from hero_livekit_units.model.plan import Allowed, Goal
+from hero_livekit_units.model.words import duration
 from hero_livekit_units.plan.explain import explain
 from hero_livekit_units.plan.planner import plan
 from hero_livekit_units.plan.slots import in_use

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -20,14 +21,19 @@ from hero_livekit_units.errors import (
 )
 from hero_livekit_units.execute.executor import Executor, Silent
 from hero_livekit_units.livekit.desired import desired_specs
+from hero_livekit_units.livekit.roomservice import RoomService
+from hero_livekit_units.model.drain import Drain, Signal, Terms, Then
 from hero_livekit_units.model.observed import EntryState, InstanceSeen, ProcessId, Verdict
 from hero_livekit_units.model.plan import Action, Effect, Interruption, Needs, Step
 from hero_livekit_units.model.settings import Settings
+from hero_livekit_units.observe.files import drain_file, recorded_drain
 from tests.fakes.registry import Fault, MemoryRegistry, ReflectingObserver
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hero_livekit_units.definitions.catalog import Catalog
-    from hero_livekit_units.model.launch import LaunchSpec
+    from hero_livekit_units.model.launch import LaunchSpec, Port
 
 MEDIA = "livekit-server@a"
 IDLE = Needs(people_at_most=0)
@@ -454,3 +460,98 @@ def test_a_registration_that_somebody_else_was_faster_with(stage: Stage) -> None
 
     with pytest.raises(PlanStale, match="somebody else has registered it in another form since"):
         Executor(Contested(), stage.observer.observe, Silent()).do(step(Action.REGISTER), stage.spec)
+
+
+class Told(RoomService):
+    """A RoomService that keeps what is asked of it; one room has somebody else in it by now."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    def tell(self, server: Port, api_keys: Mapping[str, str], message: Mapping[str, Any]) -> int:
+        """Keep it."""
+        self.asked.append(("tell", server.name, list(api_keys), message["type"]))
+        return 2
+
+    def end_lonely(self, server: Port, api_keys: Mapping[str, str], room: str) -> bool:
+        """Keep it."""
+        self.asked.append(("end", server.name, list(api_keys), room))
+        return room != "met"
+
+
+def record_of(spec: LaunchSpec) -> Drain:
+    """The drain that is recorded."""
+    found = recorded_drain(spec)
+    assert found is not None
+    return found
+
+
+def test_a_drain_is_recorded_once(stage: Stage, spec: LaunchSpec) -> None:
+    """Since when and on whose word stays; who is alone in a room since when is kept for those who still are."""
+    stage.run()
+    now = [1000.0]
+    terms = Terms(within_s=60.0, then=Then.ANNOUNCE)
+    executor = Executor(
+        stage.registry, stage.observer.observe, stage.heard, rooms=Told(), terms=terms, now_s=lambda: now[0]
+    )
+    executor.do(attrs.evolve(step(Action.DRAIN), rooms=("x", "y")), spec)
+    now[0] = 1010.0
+    executor.do(attrs.evolve(step(Action.DRAIN), rooms=("y", "z")), spec)
+    found = record_of(spec)
+    assert (found.process.pid, found.since_s, found.until_s, found.then) == (stage.pid(), 1000.0, 1060.0, Then.ANNOUNCE)
+    assert found.by == f"pid {os.getpid()} of user {os.geteuid()}"
+    assert found.alone == {"y": 1000.0, "z": 1010.0}
+    assert stat.S_IMODE(drain_file(spec).stat().st_mode) == 0o600
+    assert stage.registry.acted == []
+
+
+def test_a_drain_of_what_does_not_run(stage: Stage) -> None:
+    """There is nothing to drain."""
+    stage.do(step(Action.REGISTER))
+    with pytest.raises(PlanStale, match="does not run"):
+        stage.do(step(Action.DRAIN))
+
+
+def test_rooms_are_told_and_ended_and_a_drain_is_forgotten(stage: Stage, spec: LaunchSpec) -> None:
+    """Over the port of the API, with the keys of the group; that they were told is recorded."""
+    stage.run()
+    told = Told()
+    executor = Executor(stage.registry, stage.observer.observe, stage.heard, rooms=told)
+    key = stage.registry.stored["api_key"]
+    assert executor.do(step(Action.ANNOUNCE), spec).outcome == "told 2 rooms"
+    assert record_of(spec).announced is True
+    ended = executor.do(attrs.evolve(step(Action.END_ROOMS), rooms=("met", "tab")), spec)
+    assert ended.outcome == "ended tab"
+    assert told.asked == [
+        ("tell", "http", [key], "drain"),
+        ("end", "http", [key], "met"),
+        ("end", "http", [key], "tab"),
+    ]
+    executor.do(step(Action.CANCEL), spec)
+    assert recorded_drain(spec) is None
+    executor.do(step(Action.CANCEL), spec)
+
+
+def test_a_stop_signal_to_people_is_recorded_before_and_after(stage: Stage, spec: LaunchSpec) -> None:
+    """Who dies in between leaves word that it may have been sent."""
+    stage.run()
+    signals = []
+
+    class Watching(MemoryRegistry):
+        def stop(self, instance: str) -> None:
+            signals.append(record_of(spec).signal)
+            super().stop(instance)
+            signals.append(record_of(spec).signal)
+
+    stage.registry.__class__ = Watching
+    stage.do(step(Action.STOP))
+    assert signals == [Signal.SENDING, Signal.SENDING]
+    assert recorded_drain(spec) is None  # it has ended, and its drain with it
+
+
+def test_a_stop_of_what_nobody_is_in_needs_no_record(stage: Stage, spec: LaunchSpec) -> None:
+    """Nobody can be hit by a second one."""
+    stage.run()
+    drain_file(spec).unlink(missing_ok=True)
+    stage.do(step(Action.STOP, IDLE))
+    assert not drain_file(spec).exists()

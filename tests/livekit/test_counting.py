@@ -67,7 +67,7 @@ def test_debug_rooms(listed: Any, rooms: int, people: int) -> None:
     with HttpAnswers({"/debug/rooms": ok(json.dumps(listed))}) as server:
         found = count_calls([debug(server.port)], 2.0)
         assert server.asked == ["/debug/rooms"]
-    assert found == CallsSeen(rooms, people, f"debug-rooms on port {server.port}")
+    assert (found.rooms, found.people, found.source) == (rooms, people, f"debug-rooms on port {server.port}")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_the_second_source_is_asked_when_the_first_fails() -> None:
     with HttpAnswers({"/metrics": ok(METRICS)}) as server:
         found = count_calls([debug(server.port), prometheus(server.port)], 2.0)
         assert server.asked == ["/debug/rooms", "/metrics"]
-    assert found == CallsSeen(2, 5, f"prometheus on port {server.port}")
+    assert (found.rooms, found.people, found.source) == (2, 5, f"prometheus on port {server.port}")
 
 
 def test_the_second_source_is_not_asked_when_the_first_answers() -> None:
@@ -176,7 +176,7 @@ def test_list_rooms(listed: Any, rooms: int, people: int) -> None:
     with HttpAnswers({LIST_ROOMS: ok(json.dumps({"rooms": listed}))}) as server:
         found = count_calls([list_rooms(server.port)], 2.0, {"APInew": KEYS["APInew"]})
         (head,) = server.heads
-    assert found == CallsSeen(rooms, people, f"list-rooms on port {server.port}")
+    assert (found.rooms, found.people, found.source) == (rooms, people, f"list-rooms on port {server.port}")
     assert head["content-type"] == "application/json"
     claims = jwt.decode(head["authorization"].removeprefix("Bearer "), KEYS["APInew"], algorithms=["HS256"])
     assert (claims["iss"], claims["video"]) == ("APInew", {"roomList": True})
@@ -189,7 +189,7 @@ def test_without_a_key_nothing_is_counted(keys: dict[str, str] | None) -> None:
     with HttpAnswers({LIST_ROOMS: ok('{"rooms": []}')}) as server:
         found = count_calls([list_rooms(server.port)], 2.0, keys)
         assert server.asked == []
-    assert found == CallsSeen(None, None, f"list-rooms on port {server.port}: no key known")
+    assert (found.rooms, found.people, found.source) == (None, None, f"list-rooms on port {server.port}: no key known")
 
 
 def test_each_key_that_is_valid_is_tried() -> None:
@@ -235,7 +235,7 @@ def test_a_secret_that_cannot_sign() -> None:
     found = count_calls(
         [list_rooms(9)], 1.0, {"APIx": f"-----BEGIN PUBLIC KEY-----\n{'a' * 32}\n-----END PUBLIC KEY-----"}
     )
-    assert found == CallsSeen(None, None, "list-rooms on port 9: the key cannot sign")
+    assert (found.rooms, found.people, found.source) == (None, None, "list-rooms on port 9: the key cannot sign")
 
 
 def test_the_last_source_is_asked_when_the_others_fail() -> None:
@@ -243,4 +243,4 @@ def test_the_last_source_is_asked_when_the_others_fail() -> None:
     with HttpAnswers({LIST_ROOMS: ok('{"rooms": []}')}) as server:
         found = count_calls([debug(server.port), prometheus(server.port), list_rooms(server.port)], 2.0, KEYS)
         assert server.asked == ["/debug/rooms", "/metrics", LIST_ROOMS]
-    assert found == CallsSeen(0, 0, f"list-rooms on port {server.port}")
+    assert (found.rooms, found.people, found.source) == (0, 0, f"list-rooms on port {server.port}")

@@ -283,7 +283,7 @@ def test_media_of_an_old_control_plane(spec: LaunchSpec, launch_tree: Callable[.
         f"it is in process group {plane}, led by pid {plane} ({foreign.parents[0].command}): "
         f"whoever stops that group ends it; that its parent, pid {plane}, ends does not by itself end it"
     )
-    assert foreign.calls == CallsSeen(1, 2, f"debug-rooms on port {spec.port('debug').number}")
+    assert foreign.calls == CallsSeen(1, 2, f"debug-rooms on port {spec.port('debug').number}", lonely=())
     (told,) = [piece for piece in found.evidence if piece.witness == "foreign"]
     assert (told.speaks_for, told.says.endswith(f"people in its calls: 2 in 1 rooms ({foreign.calls.source})")) == (
         False,

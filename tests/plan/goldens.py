@@ -14,6 +14,7 @@ import attrs
 from attrs import frozen
 
 from hero_livekit_units.model.desired import Desired
+from hero_livekit_units.model.drain import Drain, DrainSeen, Signal, Then
 from hero_livekit_units.model.observed import CallsSeen, EntryState, Foreign, IdleRoom, Observed, RoutesSeen, Verdict
 from hero_livekit_units.model.plan import Allowed, Goal, Plan
 from hero_livekit_units.model.unit import Strategy
@@ -975,7 +976,104 @@ CONFIGURE = {
         Goal.CONFIGURE,
     ),
 }
-CASES = RUN | BESIDE | STRANGERS | REPLACE | TWO_SLOTS | STOP | CONFIGURE
+
+
+def _drained(found: InstanceSeen, for_s: float = 600.0, **changes: Any) -> InstanceSeen:
+    """It gets no new rooms for that long, and that is recorded."""
+    assert found.process is not None
+    drain = Drain(found.process.id, "pid 77 of user 1000", 1_000_000.0)
+    return attrs.evolve(found, drain=DrainSeen(attrs.evolve(drain, **changes), 1_000_000.0 + for_s))
+
+
+_CROWDED = CallsSeen(3, 8, "debug-rooms", longest_s=7380.0, lonely=("tab",))
+_LEFT = _on(MEDIA, calls=_CROWDED)
+_OVER = {"until_s": 1_000_500.0}
+DRAINS = {
+    "drain-goes-on": Case(
+        "The old slot was left ten minutes ago, and ends with its last room.",
+        world(_drained(_LEFT), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "drain-and-nothing-else": Case(
+        "Only what is drained is gone on with: the changed backend is left alone, the empty slot ends.",
+        world(_drained(_on(MEDIA, calls=EMPTY)), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        STEERED,
+        Goal.DRAIN,
+    ),
+    "drain-where-nothing-is-drained": Case(
+        "Nothing is drained: nothing is done, whatever should run.",
+        world(_LEFT, healthy(BACKEND)),
+        STEERED,
+        Goal.DRAIN,
+    ),
+    "drain-until-then-move": Case(
+        "The deadline is ahead: people stay until then.",
+        world(_drained(_LEFT, until_s=1_003_600.0, then=Then.MOVE), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "drain-moves": Case(
+        "The deadline is over, and somebody asked by name that the rooms move then.",
+        world(_drained(_LEFT, then=Then.MOVE, **_OVER), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        STEERED,
+        Goal.DRAIN,
+    ),
+    "drain-announces": Case(
+        "The deadline is over: the rooms are told, once.",
+        world(_drained(_LEFT, then=Then.ANNOUNCE, **_OVER), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "drain-has-announced": Case(
+        "The rooms were told already: people stay.",
+        world(_drained(_LEFT, then=Then.ANNOUNCE, announced=True, **_OVER), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "drain-begins-to-watch-idle-rooms": Case(
+        "Somebody is alone in a room, and there is a limit for that: since when is noted.",
+        world(_drained(_LEFT, idle_room_s=300.0), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "drain-watches-idle-rooms": Case(
+        "Somebody is alone in a room for a while, but not for long enough.",
+        world(_drained(_LEFT, idle_room_s=300.0, alone={"tab": 1_000_590.0}), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "drain-ends-idle-rooms": Case(
+        "Somebody is alone in a room for longer than the user wants: that room is ended, the others stay.",
+        world(_drained(_LEFT, idle_room_s=300.0, alone={"tab": 1_000_100.0}), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "drain-cannot-tell-rooms-apart": Case(
+        "Who is alone in a room is not known: nobody has to leave.",
+        world(_drained(_on(MEDIA, calls=CROWD), idle_room_s=300.0), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        STEERED,
+    ),
+    "drain-was-asked-for": Case(
+        "Somebody asked that the slot is drained, though it runs as it should: the other one is started.",
+        world(_drained(healthy(MEDIA, calls=CROWD), asked=True), healthy(BACKEND)),
+        STEERED,
+    ),
+    "drain-was-asked-for-and-no-slot-is-free": Case(
+        "Somebody asked that the slot is drained, and new rooms have nowhere to go: it stays.",
+        world(_drained(healthy(MEDIA, calls=CROWD), asked=True), healthy(BACKEND), stranger(MEDIA_B)),
+        STEERED,
+    ),
+    "drain-in-place": Case(
+        "Joins cannot be steered, and somebody accepted that they are refused until the last call ends.",
+        world(_drained(healthy(MEDIA, calls=CROWD), asked=True, refusing=True), healthy(BACKEND)),
+    ),
+    "drain-may-have-been-signalled": Case(
+        "Who sent the stop signal may have died in that moment: nobody sends a second one.",
+        world(
+            _drained(healthy(MEDIA, calls=CROWD), asked=True, refusing=True, signal=Signal.SENDING), healthy(BACKEND)
+        ),
+    ),
+    "drain-is-over": Case(
+        "New rooms come to the slot again, as its drain was cancelled: the record goes.",
+        world(_drained(healthy(MEDIA, calls=CROWD)), healthy(BACKEND)),
+        STEERED,
+    ),
+}
+CASES = DRAINS | RUN | BESIDE | STRANGERS | REPLACE | TWO_SLOTS | STOP | CONFIGURE
 
 
 def files() -> Iterator[tuple[Path, str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hero_livekit_units.plan import explain, group, media, planner, slots, stop
+from hero_livekit_units.plan import drains, explain, group, media, planner, slots, stop
 from hero_livekit_units.plan.serial import read_plan
 from tests.plan.goldens import CASES, FOLDER, files
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType, ModuleType
 
-MODULES = (planner, group, media, stop, slots, explain)
+MODULES = (planner, group, media, drains, stop, slots, explain)
 ELSEWHERE = {"in_use", "_is_spare"}  # what `hlu status` shows; test_planner.py has it
 
 

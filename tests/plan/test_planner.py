@@ -585,7 +585,7 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
             STEERED,
             NOTHING_ALLOWED,
             "b",
-            ["wait livekit-server@a: in its calls: 3 people in 1 room"],
+            ["drain livekit-server@a", "wait livekit-server@a: in its calls: 3 people in 1 room"],
             id="the-old-slot-keeps-its-people",
         ),
         pytest.param(
@@ -641,7 +641,7 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
             without(STEERED, "two-slot"),
             NOTHING_ALLOWED,
             "b",
-            ["wait livekit-server@a: in its calls: 3 people in 1 room"],
+            ["drain livekit-server@a", "wait livekit-server@a: in its calls: 3 people in 1 room"],
             id="rooms-move-only-when-that-is-accepted",
         ),
         pytest.param(
@@ -660,7 +660,7 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
             STEERED,
             NOTHING_ALLOWED,
             "b",
-            ["wait livekit-server@a: in its calls: 3 people in 1 room"],
+            ["drain livekit-server@a", "wait livekit-server@a: in its calls: 3 people in 1 room"],
             id="both-are-right-and-joins-stay-where-they-go",
         ),
         pytest.param(

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.servers
 
-METHODS = ["install", "configure", "start", "stop", "status", "ensure_ready", "plan", "ensure", "history"]
+METHODS = [
+    *("install", "configure", "start", "stop", "status", "ensure_ready", "plan", "ensure"),
+    *("drain", "cancel_drain", "history"),
+]
 WRONG: dict[str, list[Any]] = {
     "string": [5, 0, None, True, False, [], ["run"], {}, 1.5],
     "integer": ["5", "", 0, -1, 1001, 10**30, True, None, 1.5, [], [5], {}],
@@ -74,6 +77,16 @@ def test_the_routes_of_a_hero_service(plane: Plane) -> None:
     assert names == [f"livekitservice.{name}" for name in METHODS]
 
 
+def _wrong(schema: dict[str, Any]) -> list[Any]:
+    """What a parameter must not be. Of times 0 stands for none, and the longest is a year."""
+    may = [0, 1001] if schema["default"] == 0 and schema["type"] == "integer" else []
+    return [
+        wrong
+        for wrong in WRONG[schema["type"]]
+        if not any(wrong is one or wrong == one for one in may if type(wrong) is int)
+    ]
+
+
 def test_wrong_parameters_are_refused_by_every_method(plane: Plane) -> None:
     """Another type, another name, a position: -32602 and nothing done, above all nobody cut off by `"false"`."""
     document = json.loads(get("/openrpc.json", plane.places.socket("hero_livekit"))[1])
@@ -84,12 +97,12 @@ def test_wrong_parameters_are_refused_by_every_method(plane: Plane) -> None:
             assert (plane.refusal(name, params).code, name, params) == (-32602, name, params)
         for param in method["params"]:
             assert param["required"] is False
-            for wrong in WRONG[param["schema"]["type"]]:
+            for wrong in _wrong(param["schema"]):
                 refused = plane.refusal(name, {param["name"]: wrong})
                 assert (refused.code, name, param["name"], wrong) == (-32602, name, param["name"], wrong)
                 assert param["name"] in str(refused)
                 tried += 1
-    assert tried == 2 * len(WRONG["string"]) + len(WRONG["string"]) + 7 * len(WRONG["boolean"]) + len(WRONG["integer"])
+    assert tried == 6 * len(WRONG["string"]) + 9 * len(WRONG["boolean"]) + 3 * len(WRONG["integer"]) - 4
     assert plane.refusal("plan", {"goal": "rnu"}).code == -32602
     assert [path.name for path in plane.places.home.iterdir()] == ["media.toml"]
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.errors import PlanRefused
 from hero_livekit_units.livekit.desired import BACKEND, MEDIA
+from hero_livekit_units.model.drain import Terms, Then
 from hero_livekit_units.model.launch import launch_folder
 from hero_livekit_units.model.observed import EntryState, Verdict
 from hero_livekit_units.model.plan import ENDING, Allowed, Goal
 from hero_livekit_units.plan.explain import explain
 from hero_livekit_units.plan.planner import plan
 from hero_livekit_units.plan.serial import plan_text
-from tests.properties.world import CATALOG, READY_S, RELEASES, Asked, Fault, Host, desired, foresee, place, run
+from tests.properties.world import CATALOG, READY_S, RELEASES, Asked, Fault, Host, desired, foresee, order, place, run
 
 if TYPE_CHECKING:
     import random
@@ -134,6 +135,15 @@ class History:
         """The plan that was kept is executed, however old it is."""
         if self._kept is not None:
             run(self.host, self._kept[0], script, found=self._kept[1])
+
+    def drain(self, slot: str, terms: Terms | None, allowed: tuple[Allowed, ...] = ()) -> None:
+        """Somebody asks that a slot is drained, or for None that it is not; an ensure follows."""
+        before = len(self.host.effects)
+        refused = order(self.host, Asked(self.release, allowed=frozenset(allowed)), slot, terms)
+        if refused and self.host.effects[before:] and not self.host.disk_full:
+            raise Broken(f"what was refused did {self.host.effects[before:]}")
+        if not refused:
+            self.ensure(allowed=allowed)
 
     # -- what people do
 
@@ -297,6 +307,8 @@ class History:
         for spec in wanted.specs:
             if self.host.launch_folders(spec) - {launch_folder(spec.folder, spec.launch_digest)}:
                 raise Broken(f"{spec.instance} has files that nobody reads")
+        if self.host.drains:
+            raise Broken(f"drains that are over are still recorded: {sorted(self.host.drains)}")
 
 
 # -- by dice
@@ -323,19 +335,25 @@ def neighbour(dice: random.Random, release: str) -> str:
 
 
 def _ensure(dice: random.Random, history: History) -> Event:
-    goal = dice.choice((Goal.RUN, Goal.RUN, Goal.RUN, Goal.RUN, Goal.RUN, Goal.STOP, Goal.CONFIGURE))
+    goal = dice.choice((Goal.RUN, Goal.RUN, Goal.RUN, Goal.RUN, Goal.RUN, Goal.DRAIN, Goal.STOP, Goal.CONFIGURE))
     other = dice.choice(("", neighbour(dice, history.release), history.release))
     return ("ensure", goal, allowed(dice), script(dice), other)
 
 
 def _look(dice: random.Random, _history: History) -> Event:
-    return ("look", dice.choice((Goal.RUN, Goal.RUN, Goal.STOP, Goal.CONFIGURE)), allowed(dice))
+    return ("look", dice.choice((Goal.RUN, Goal.RUN, Goal.DRAIN, Goal.STOP, Goal.CONFIGURE)), allowed(dice))
+
+
+def _drain(dice: random.Random, _history: History | None) -> Event:
+    terms = Terms(dice.choice((None, 5.0, 60.0)), dice.choice(tuple(Then)), dice.choice((None, None, 10.0)))
+    return ("drain", dice.choice(("", "a", "b")), terms if dice.random() < 0.7 else None, allowed(dice))
 
 
 EVENTS: tuple[tuple[int, Callable[[random.Random, History], Event]], ...] = (
     (12, _ensure),
     (4, _look),
     (2, lambda dice, _: ("execute", script(dice))),
+    (2, _drain),
     (5, lambda dice, history: ("want", neighbour(dice, history.release))),
     (6, lambda dice, _: ("join", dice.choice("xyz"), dice.randint(1, 3))),
     (5, lambda dice, _: ("leave", dice.choice(("x", "y", "z", "late")))),
@@ -358,6 +376,12 @@ _WEIGHTS = [weight for weight, _ in EVENTS]
 _MAKERS = [make for _, make in EVENTS]
 
 
+def _in_calls(dice: random.Random) -> tuple[Event, ...]:
+    """All runs for a while, people are in calls, and a slot is drained, which dice come to seldom."""
+    rooms = [("join", room, dice.choice((1, 1, 3))) for room in "xyz"[: dice.randint(1, 3)]]
+    return (("ensure",), ("pass_time", 12.0), *rooms, _drain(dice, None))
+
+
 def by_dice(dice: random.Random, *, most: int = 20) -> History:
     """A whole history with its end.
 
@@ -366,6 +390,8 @@ def by_dice(dice: random.Random, *, most: int = 20) -> History:
     """
     history = History(steering=dice.random() < 0.6, release=dice.choice(OPEN))
     try:
+        for event in dice.choice(((), (), (), _in_calls(dice))):
+            history.happen(event)
         for _ in range(dice.randint(1, most)):
             history.happen(dice.choices(_MAKERS, _WEIGHTS)[0](dice, history))
         history.settle()

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from hero_livekit_units.model.drain import Terms, Then
 from hero_livekit_units.model.plan import Allowed, Goal
 from tests.properties.conftest import COUNTS
 from tests.properties.histories import EVENTS, LINEAGE, OPEN, Broken, Event, History, again, by_dice, smallest
@@ -29,6 +30,28 @@ SETTINGS = settings(max_examples=50, stateful_step_count=20, suppress_health_che
 
 # The smallest histories that once broke a rule.
 FOUND: dict[str, tuple[bool, str, list[Event]]] = {
+    "a drain that was asked for allows no stop signal where the other slot is taken": (
+        True,
+        "1.9.3-r1",
+        [
+            ("ensure",),
+            ("join", "z", 3),
+            ("drain", "a", Terms(then=Then.MOVE)),
+            ("want", "1.9.2-r1"),
+            ("kill", 1),
+            ("ensure", Goal.RUN, (), (("look", 3, Fault.LOST), ("look", 2, Fault.LOST)), "1.9.3-r1"),
+        ],
+    ),
+    "a slot is killed at the deadline of its drain, and the supervisor has not seen its end yet": (
+        True,
+        "1.10.1-r1",
+        [
+            ("ensure", Goal.RUN, (), (), "1.11.0-r1"),
+            ("join", "z", 3),
+            ("want", "1.10.0-r1"),
+            ("drain", "", Terms(5.0, Then.MOVE), (Allowed.RECONNECT,)),
+        ],
+    ),
     "the wall clock is set back, and another release is wanted": (
         True,
         "1.9.11-r1",

@@ -19,12 +19,15 @@ from attrs import define, field, frozen
 
 from hero_livekit_units import earlier
 from hero_livekit_units.definitions.files import shipped_catalog
+from hero_livekit_units.drains import cancel_drain, order_drain
 from hero_livekit_units.ensure import ensure
 from hero_livekit_units.errors import EntryNotFound, RegistryUnavailable, StepFailed, StepTimedOut, UnitsError
 from hero_livekit_units.execute.files import Disk
 from hero_livekit_units.livekit.desired import BACKEND, MEDIA, desired_state
+from hero_livekit_units.livekit.roomservice import RoomService
 from hero_livekit_units.look import Clock, Wish, World
 from hero_livekit_units.model.desired import Desired, Steering
+from hero_livekit_units.model.drain import Drain, Terms, Then
 from hero_livekit_units.model.launch import LaunchFile, LaunchSpec, by_instance, launch_folder
 from hero_livekit_units.model.observed import (
     CallsSeen,
@@ -42,7 +45,7 @@ from hero_livekit_units.model.observed import (
 from hero_livekit_units.model.plan import Action, Allowed, Goal
 from hero_livekit_units.model.receipt import Receipt
 from hero_livekit_units.model.settings import LivekitSettings, Settings
-from hero_livekit_units.observe.files import unread
+from hero_livekit_units.observe.files import drain_of, is_over, unread
 from hero_livekit_units.observe.observer import Observer, as_launched
 from hero_livekit_units.observe.verdict import conclude, foreign_holder
 from hero_livekit_units.registry.port import Recorded, Survey
@@ -203,6 +206,8 @@ class Host:
         self.jobs: dict[str, Job] = {}
         self.disk: dict[str, str] = {}
         self.written_s: dict[str, float] = {}
+        self.drains: dict[str, Drain] = {}
+        self.told: list[str] = []
         self.stored = {name: f"{name}-value" for name in ("api_key", "api_secret", "backend_secret")}
         self.recorded: list[tuple[str, Recorded]] = []
         self.away = False
@@ -580,7 +585,7 @@ class Host:
         if plane is None or not process.people:
             return
         step = plane.step_now.action if plane.step_now else None
-        granted = plane.asked.allowed
+        granted = plane.asked.allowed | self._granted(process)
         if step in {Action.KILL, Action.SWAP}:
             fits = Allowed.DROP if plane.asked.goal is Goal.STOP else Allowed.RECONNECT
         else:
@@ -588,6 +593,15 @@ class Host:
         if fits not in granted or (step is Action.RESTART):
             what = process.spec.instance if process.spec else "a stranger"
             self.broken.append(f"{what} with {process.people} people got a {how} in {step}, allowed: {sorted(granted)}")
+
+    def _granted(self, process: Process) -> set[Allowed]:
+        """What was asked for by name for this process, in the record of its drain."""
+        found = self.drains.get(process.spec.instance) if process.spec else None
+        if found is None or found.process != process.id:
+            return set()
+        over = found.until_s is not None and found.until_s <= self.wall_s
+        moves = {Allowed.RECONNECT} if found.then is Then.MOVE and over else set()
+        return moves | ({Allowed.DRAIN} if found.refusing else set())
 
     # -- control planes
 
@@ -684,10 +698,67 @@ class ModelDisk(Disk):
         """Paths that are missing or not as they should be."""
         return self._host.differ(spec)
 
+    def drain(self, spec: LaunchSpec) -> Drain | None:
+        """The drain that is recorded for an instance."""
+        return self._host.drains.get(spec.instance)
+
+    def record_drain(self, spec: LaunchSpec, drain: Drain) -> None:
+        """Keep it."""
+        self._host.act(f"record the drain of {spec.instance}", partial(self._record_drain, spec, drain), asks=False)
+
+    def _record_drain(self, spec: LaunchSpec, drain: Drain) -> None:
+        if self._host.disk_full:
+            raise StepFailed(f"write the drain of {spec.instance}", "No space left on device")
+        self._host.drains[spec.instance] = drain
+
+    def forget_drain(self, spec: LaunchSpec) -> None:
+        """Keep it no longer."""
+        self._host.act(
+            f"forget the drain of {spec.instance}", lambda: self._host.drains.pop(spec.instance, None), asks=False
+        )
+
     def remove_unread(self, seen: InstanceSeen, wanted: LaunchSpec) -> None:
         """Remove what launches have read that are over."""
         for folder in unread(seen, [wanted], self._host.launch_folders(wanted)):
             del self._host.disk[f"{folder}/start"]
+        if is_over(seen, self._host.drains.get(wanted.instance)):
+            del self._host.drains[wanted.instance]
+
+
+class ModelRooms(RoomService):
+    """The rooms of the host's livekit-servers."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def tell(self, server: Port, _api_keys: Mapping[str, str], _message: Mapping[str, Any]) -> int:
+        """Every room of the one that listens there hears it."""
+        rooms = list(self._server(server).rooms)
+        self._host.act(f"tell the rooms on port {server.number}", lambda: self._host.told.extend(rooms), asks=False)
+        return len(rooms)
+
+    def end_lonely(self, server: Port, _api_keys: Mapping[str, str], room: str) -> bool:
+        """End it, where one is in it at most, who was alone for as long as the drain says."""
+        process = self._server(server)
+        if process.rooms.get(room, 0) > 1:
+            return False
+
+        def do() -> None:
+            drain = self._host.drains.get(process.spec.instance if process.spec else "")
+            since_s = drain.alone.get(room) if drain and drain.process == process.id else None
+            limit_s = drain.idle_room_s if drain else None
+            if since_s is None or limit_s is None or self._host.wall_s - since_s < limit_s:
+                self._host.broken.append(f"room {room} was ended before its time")
+            process.rooms.pop(room, None)
+
+        self._host.act(f"end room {room}", do, asks=False)
+        return True
+
+    def _server(self, port: Port) -> Process:
+        process = self._host.owner(_number(port))
+        if process is None or not process.ready or process.suspended:
+            raise StepFailed("ask livekit-server", "no answer")
+        return process
 
 
 class ModelRegistry:
@@ -861,10 +932,12 @@ class ModelObserver(Observer):
             evidence=(),
             in_the_way=in_the_way,
             updated_for_s=host.now_s - written_s if written_s is not None else None,
+            drain=drain_of(seen, host.drains.get(spec.instance), host.wall_s),
         )
-        return (
-            found if secrets is None else attrs.evolve(found, left=unread(found, variants, host.launch_folders(spec)))
-        )
+        if secrets is None:
+            return found
+        over = ["drain.json"] if is_over(found, host.drains.get(spec.instance)) else []
+        return attrs.evolve(found, left=(*unread(found, variants, host.launch_folders(spec)), *over))
 
     def _owned(self, entry: Entry | None) -> Process | None:
         if entry is None or entry.process is None:
@@ -909,7 +982,8 @@ class ModelObserver(Observer):
     def _calls(self, process: Process | None) -> CallsSeen:
         if process is None or not process.ready or process.suspended or "calls" in self._host.blind:
             return CallsSeen(None, None, "no answer within 1 s")
-        return CallsSeen(len(process.rooms), process.people, "debug-rooms")
+        lonely = tuple(sorted(room for room, people in process.rooms.items() if people == 1))
+        return CallsSeen(len(process.rooms), process.people, "debug-rooms", lonely=lonely)
 
 
 @frozen
@@ -928,7 +1002,8 @@ def place(host: Host) -> Place:
     """A host as `ensure` takes it."""
     registry = ModelRegistry(host)
     clock = Clock(lambda: host.wall_s, lambda: host.now_s, host.advance)
-    return Place(registry, ModelObserver(host, registry), Path("/srv/media"), clock, ModelDisk(host), host)
+    observer = ModelObserver(host, registry)
+    return Place(registry, observer, Path("/srv/media"), clock, ModelDisk(host), ModelRooms(host), host)
 
 
 def wish(host: Host, asked: Asked) -> Wish:
@@ -970,6 +1045,20 @@ def run(
         except UnitsError as error:
             return Went(None, str(error), plane.met)
     return Went(receipt, "", plane.met)
+
+
+def order(host: Host, asked: Asked, slot: str, terms: Terms | None) -> str:
+    """Somebody asks that a slot is drained, or with None for the terms that it is not; why it is refused, or ""."""
+    plane = _Plane(host, asked, (), None)
+    with host.plane(plane):
+        try:
+            if terms is None:
+                cancel_drain(wish(host, asked), place(host), slot)
+            else:
+                order_drain(wish(host, asked), place(host), slot, terms)
+        except UnitsError as error:
+            return str(error)
+    return ""
 
 
 def foresee(host: Host, asked: Asked) -> Plan:
