@@ -60,10 +60,11 @@ class Stage:
 
     def __init__(self, spec: LaunchSpec, *faults: tuple[int, Fault]) -> None:
         self.spec = spec
+        self.home = Path(spec.folder).parents[1]
         self.registry = MemoryRegistry(dict(faults))
         self.observer = ReflectingObserver(self.registry)
         self.heard = Heard()
-        self.executor = Executor(self.registry, self.observer.observe, self.heard)
+        self.executor = Executor(self.registry, self.observer.observe, self.heard, self.home)
 
     def do(self, step: Step) -> str:
         """Do one step; its outcome."""
@@ -169,7 +170,7 @@ def test_start_of_what_is_not_registered(stage: Stage) -> None:
 
     registry = Forgetful()
     registry.stored = stage.registry.stored
-    executor = Executor(registry, stage.observer.observe, Silent())
+    executor = Executor(registry, stage.observer.observe, Silent(), stage.home)
     with pytest.raises(EntryNotFound, match="service not found"):
         executor.do(step(Action.START), stage.spec)
 
@@ -241,7 +242,7 @@ def test_restart_that_did_not_happen(stage: Stage) -> None:
     deaf = Deaf()
     deaf.stored = stage.registry.stored
     with pytest.raises(StepTimedOut):
-        Executor(deaf, stage.observer.observe, Silent()).do(step(Action.RESTART), stage.spec)
+        Executor(deaf, stage.observer.observe, Silent(), stage.home).do(step(Action.RESTART), stage.spec)
 
 
 @pytest.mark.parametrize(
@@ -453,4 +454,4 @@ def test_a_registration_that_somebody_else_was_faster_with(stage: Stage) -> None
             raise RegistryConflict("action.set", f"{spec.instance} is not as expected", code=-32009)
 
     with pytest.raises(PlanStale, match="somebody else has registered it in another form since"):
-        Executor(Contested(), stage.observer.observe, Silent()).do(step(Action.REGISTER), stage.spec)
+        Executor(Contested(), stage.observer.observe, Silent(), stage.home).do(step(Action.REGISTER), stage.spec)

@@ -261,6 +261,41 @@ def test_who_lost_a_server_is_waited_for(goal: Goal, later_s: float, *, steering
     assert sum(server.people for server in host.media()) == 2
 
 
+def swapped(*script: tuple[str, int, Fault]) -> Host:
+    """A host on which an idle swap was begun, with faults of its control plane."""
+    host = Host(steering=False)
+    assert run(host, Asked("1.13.4-r1")).converged
+    host.advance(30.0)
+    host.effects.clear()
+    run(host, Asked("1.13.5-r1"), script)
+    COUNTS["histories"] += 1
+    return host
+
+
+@pytest.mark.parametrize(("what", "within"), [("look", range(1, 20)), ("effect", range(1, 10))])
+def test_whoever_joins_in_an_idle_swap_gets_in_and_is_not_cut(what: str, within: Sequence[int]) -> None:
+    """Before any look, and in the very moment of the restart: before or after it, and never at a server that ends."""
+    held = 0
+    for at in within:
+        host = swapped((what, at, Fault.JOIN))
+        host.advance(10.0)
+        assert (host.broken, host.dropped, host.refused_joins) == ([], 0, 0)
+        (server,) = host.media()
+        held += bool(server.people and server.spec and server.spec.release == "1.13.5-r1")
+        assert not host.gate_is_shut
+    assert held > (4 if what == "look" else 0)
+
+
+def test_the_gate_is_open_at_once_when_who_shut_it_has_crashed() -> None:
+    """Nobody is held for the rest of the lease; and the server is as it was."""
+    shut = next(at for at, effect in enumerate(swapped().effects, 1) if effect == "write /srv/media/gate.json")
+    host = swapped(("effect", shut, Fault.CRASH_AFTER))
+    assert host.effects[-1] == "write /srv/media/gate.json"
+    host.join("x", 1)
+    assert (host.rooms(), host.refused_joins) == (["x"], 0)
+    assert [server.spec.release for server in host.media() if server.spec] == ["1.13.4-r1"]
+
+
 @pytest.mark.parametrize("steering", [True, False], ids=["steered", "unsteered"])
 @pytest.mark.parametrize(("start", "end"), [("", "1.13.4-r1"), ("1.13.4-r1", "1.13.5-r1"), ("1.13.5-r1", "1.13.4-r1")])
 def test_a_crash_at_any_effect_makes_no_difference(start: str, end: str, *, steering: bool) -> None:
