@@ -59,7 +59,7 @@ class GateFile:
         if self._read is None or self._read[0] != version:
             try:
                 self._read = (version, parse(private_text(self._path)))
-            except (DaemonError, ValueError) as error:
+            except (DaemonError, ValueError, RecursionError) as error:
                 self._read = (version, None)
                 _log.warning("the gate %s counts as open: %s", self._path, error)
         return self._read[1]

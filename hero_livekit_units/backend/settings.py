@@ -193,10 +193,11 @@ def private_text(path: Path) -> str:
             f"cannot read {path}: {cause}",
             hint="--env-file must name a file of KEY=VALUE lines, ROUTES_FILE one of JSON",
         ) from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise DaemonError(f"cannot read {path}: it is not a regular file")
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise DaemonError(f"cannot read {path}: it is not a regular file")
         if status.st_mode & 0o077:
             raise DaemonError(
                 f"cannot read {path}: others than its owner have access to it (mode {status.st_mode & 0o777:04o})",
