@@ -272,18 +272,29 @@ def swapped(*script: tuple[str, int, Fault]) -> Host:
     return host
 
 
-@pytest.mark.parametrize(("what", "within"), [("look", range(1, 20)), ("effect", range(1, 10))])
-def test_whoever_joins_in_an_idle_swap_gets_in_and_is_not_cut(what: str, within: Sequence[int]) -> None:
-    """Before any look, and in the very moment of the restart: before or after it, and never at a server that ends."""
+def test_who_asks_for_a_token_in_the_moment_of_an_idle_swap_joins_the_new_server() -> None:
+    """It is held at the gate, and neither refused nor cut."""
     held = 0
-    for at in within:
-        host = swapped((what, at, Fault.JOIN))
+    for at in range(1, 10):
+        host = swapped(("effect", at, Fault.JOIN))
+        assert not host.gate_is_shut
         host.advance(10.0)
         assert (host.broken, host.dropped, host.refused_joins) == ([], 0, 0)
-        (server,) = host.media()
-        held += bool(server.people and server.spec and server.spec.release == "1.13.5-r1")
+        assert [server.spec.release for server in host.media() if server.spec] == ["1.13.5-r1"]
+        held += bool(host.rooms())
+    assert held == 1  # at the one restart
+
+
+def test_who_comes_with_a_token_of_before_an_idle_swap_is_not_cut() -> None:
+    """Until the last look the old server is left to them."""
+    stayed = 0
+    for at in range(1, 20):
+        host = swapped(("look", at, Fault.JOIN))
         assert not host.gate_is_shut
-    assert held > (4 if what == "look" else 0)
+        host.advance(10.0)
+        assert (host.broken, host.dropped) == ([], 0)
+        stayed += bool(host.rooms()) and [one.spec.release for one in host.media() if one.spec] == ["1.13.4-r1"]
+    assert stayed > 5  # two looks to plan, one to begin, several behind the gate
 
 
 def test_the_gate_is_open_at_once_when_who_shut_it_has_crashed() -> None:

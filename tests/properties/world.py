@@ -84,8 +84,8 @@ class Fault(StrEnum):
     """What goes wrong with a look or an effect of a control plane, before or after it is done.
 
     lost: it is done and the answer does not arrive. refused: it is not done, and there is no answer. slow: as lost,
-    after the deadline. away: the supervisor dies. other: another control plane ensures. join: somebody joins, before a
-    look or just before a livekit-server is restarted.
+    after the deadline. away: the supervisor dies. other: another control plane ensures. join: somebody who has a token
+    joins before a look; or asks for one just before a livekit-server is restarted.
     """
 
     CRASH_BEFORE = "crash-before"
@@ -393,16 +393,20 @@ class Host:
 
     # -- people
 
-    def join(self, room: str, people: int = 1, *, until_s: float | None = None) -> None:
-        """People ask lk-backend where the room is, and join there. While the gate is shut they wait, until then."""
-        until_s = self.now_s + HOLD_S if until_s is None else until_s
+    def join(self, room: str, people: int = 1) -> None:
+        """People ask lk-backend where the room is, and join there; while the gate is shut they wait."""
+        self._ask(room, people, self.now_s + HOLD_S)
+
+    def _ask(self, room: str, people: int, until_s: float) -> None:
         if self.gate_is_shut and self.now_s < until_s:
-            self._in(0.05, lambda: self.join(room, people, until_s=until_s))
-            return
-        backends = [one for one in self.alive("lk-backend") if one.ready and not one.suspended]
-        if not backends or self.gate_is_shut:
+            self._in(0.05, lambda: self._ask(room, people, until_s))
+        elif self.gate_is_shut or not [one for one in self.alive("lk-backend") if one.ready and not one.suspended]:
             self.refused_joins += people
-            return
+        else:
+            self.arrive(room, people)
+
+    def arrive(self, room: str, people: int = 1) -> None:
+        """People who have a token join."""
         server = self._server(room, self.routed)
         if server is None:
             self.refused_joins += people
@@ -588,7 +592,7 @@ class Host:
         faults = plane.next_look() if plane else ()
         self._before(plane, faults)
         if Fault.JOIN in faults:
-            self.join("late", 2)
+            self.arrive("late", 2)
 
     def job(self, instance: str) -> Job:
         """What is registered of this name."""
