@@ -52,6 +52,7 @@ class Journal:
             world.registry,
             observe,
             progress,
+            world.home,
             disk=world.disk,
             rooms=world.rooms,
             terms=look.desired.terms,

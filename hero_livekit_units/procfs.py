@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+DEAD = frozenset({b"Z", b"X", b"x"})  # a zombie has ended; only its parent has not asked yet
+
 
 def start_time_of(pid: int) -> int | None:
     """Clock ticks since boot at which the process started (field 22 of /proc/PID/stat), None when there is none."""
     fields = stat_fields(pid)
     return int(fields[19]) if fields else None
+
+
+def lives(pid: int, start_time: int) -> bool:
+    """Whether this very process still lives: same pid, same start.
+
+    Raises:
+        PermissionError: /proc is mounted so that it hides other users' processes (hidepid=1).
+    """
+    fields = stat_fields(pid)
+    return bool(fields) and fields[0] not in DEAD and int(fields[19]) == start_time
 
 
 def stat_fields(pid: int) -> list[bytes]:

@@ -20,6 +20,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from hero_livekit_units.backend.gate import Gate
+from hero_livekit_units.backend.rooms import HOLD_S
 from hero_livekit_units.backend.tokens import Fault, make_grant, parse_request, sign_grant
 from hero_livekit_units.errors import DaemonError
 from hero_livekit_units.version import VERSION
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from hero_livekit_units.backend.gate import Turned
     from hero_livekit_units.backend.rooms import Rooms
     from hero_livekit_units.backend.settings import Settings
     from hero_livekit_units.backend.store import Store
@@ -48,7 +51,9 @@ def build_app(
     settings: Settings,
     store: Store,
     rooms: Rooms,
+    gate: Gate | None = None,
     *,
+    hold_s: float = HOLD_S,
     clock: Callable[[], float] = time.time,
     body_timeout_s: float = BODY_TIMEOUT_S,
 ) -> Starlette:
@@ -58,10 +63,12 @@ def build_app(
         settings: key and secrets.
         rooms: where a room is joined.
         store: where it is kept what was issued; the caller closes it.
+        gate: what holds requests while a livekit-server is replaced; without one they all go through.
+        hold_s: how long a request is held, at the gate and by rooms taken together.
         clock: seconds since the epoch.
         body_timeout_s: how long a client may take to send its body.
     """
-    backend = _Backend(settings, store, rooms, clock, body_timeout_s)
+    backend = _Backend(settings, store, rooms, gate or Gate(lambda: None), hold_s, clock, body_timeout_s)
     app = Starlette(
         routes=[
             Route("/health", backend.health, methods=["GET"]),
@@ -76,11 +83,20 @@ def build_app(
 
 class _Backend:
     def __init__(
-        self, settings: Settings, store: Store, rooms: Rooms, clock: Callable[[], float], body_timeout_s: float
+        self,
+        settings: Settings,
+        store: Store,
+        rooms: Rooms,
+        gate: Gate,
+        hold_s: float,
+        clock: Callable[[], float],
+        body_timeout_s: float,
     ) -> None:
         self._settings = settings
         self._store = store
         self._rooms = rooms
+        self._gate = gate
+        self._hold_s = hold_s
         self._clock = clock
         self._body_timeout_s = body_timeout_s
         # SQLite has one writer. Waiting for it here costs no thread, so that /health always gets one.
@@ -108,11 +124,9 @@ class _Backend:
         wanted = parse_request(body)
         if isinstance(wanted, Fault):
             return _refuse(wanted)
-        try:
-            url = await self._rooms.address(wanted.room)
-        except DaemonError as error:
-            return self._refuse_for_now("slots", str(error))
-        self._works_again("slots")
+        url = await self._address(request, wanted.room)
+        if isinstance(url, JSONResponse):
+            return url
         ttl_s = self._settings.token_ttl_s
         grant = make_grant(wanted, token_id=secrets.token_hex(16), now_s=self._clock(), ttl_s=ttl_s)
         try:
@@ -130,6 +144,35 @@ class _Backend:
         token = sign_grant(grant, key=self._settings.api_key, secret=self._settings.api_secret)
         return _answer(200, {"url": url, "token": token})
 
+    async def _address(self, request: Request, room: str) -> str | JSONResponse:
+        """Where the room is joined, at a moment at which it may be; or the answer that says why not."""
+        until_s = time.monotonic() + self._hold_s
+        while True:
+            try:
+                turned = await self._held(request, until_s)
+                if turned is not None:
+                    reason = f"cannot let anybody join: {turned.because}"
+                    return self._refuse_for_now("gate", reason, turned.retry_after_s)
+                url = await self._rooms.address(room, until_s)
+            except ClientDisconnect:
+                return _refuse(Fault(503, "the client has gone"))  # nobody is there to read this
+            except DaemonError as error:
+                return self._refuse_for_now("slots", str(error))
+            if not self._gate.is_shut:
+                break  # else it was shut while the slots were asked, perhaps long ago
+        self._works_again("gate")
+        self._works_again("slots")
+        return url
+
+    async def _held(self, request: Request, until_s: float) -> Turned | None:
+        if not self._gate.is_shut:
+            return None
+        gone = asyncio.ensure_future(_client_leaves(request))
+        try:
+            return await self._gate.let_through(until_s, gone)
+        finally:
+            gone.cancel()
+
     def _may_ask(self, request: Request) -> bool:
         scheme, _, shown = request.headers.get("authorization", "").partition(" ")
         # Header text is Latin-1, so that this gives back the bytes as sent.
@@ -144,13 +187,19 @@ class _Backend:
             self._failing.remove(what)
             _log.info("token requests are answered again (%s)", what)
 
-    def _refuse_for_now(self, what: str, reason: str) -> JSONResponse:
+    def _refuse_for_now(self, what: str, reason: str, retry_after_s: int = RETRY_AFTER_S) -> JSONResponse:
         if what not in self._failing:
             # Once for each outage: a log line a request would fill the disk that may be full already.
             self._failing.add(what)
             _log.warning("%s; token requests are answered with 503 until it works again", reason)
         body = {"error": reason, "field": "", "hint": "try again", "retry": True}
-        return _answer(503, body, {"Retry-After": str(RETRY_AFTER_S)})
+        return _answer(503, body, {"Retry-After": str(retry_after_s)})
+
+
+async def _client_leaves(request: Request) -> None:
+    """Come back when the client has gone; its body must have been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _read_body(request: Request, timeout_s: float) -> bytes | Fault:

@@ -66,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Environment: LIVEKIT_API_KEY, LIVEKIT_API_SECRET, LIVEKIT_URL, BACKEND_SECRET and SQLITE_PATH are "
         "needed; PORT is 8080, BIND 127.0.0.1 and TOKEN_TTL_S 21600 unless set. In the place of "
         "LIVEKIT_URL, ROUTES_FILE names a JSON file with join_url, for new rooms, and slots, the addresses at which "
-        "rooms that run are looked for. With "
+        "rooms that run are looked for. GATE_FILE "
+        "names a file that is there while token requests are to be held. With "
         "OLD_BACKEND_SECRET, callers may show that one too.",
         allow_abbrev=False,
     )
@@ -117,13 +118,15 @@ def _serve(settings: Settings, store: Store, listener: socket.socket, routes: Ca
     import uvicorn  # noqa: PLC0415
 
     from hero_livekit_units.backend.app import build_app  # noqa: PLC0415
+    from hero_livekit_units.backend.gate import Gate, GateFile  # noqa: PLC0415
     from hero_livekit_units.backend.rooms import Rooms  # noqa: PLC0415
 
     rooms = Rooms(routes, key=settings.api_key, secret=settings.api_secret)
+    gate = Gate(GateFile(settings.gate_file).now) if settings.gate_file else None
 
     server = uvicorn.Server(
         uvicorn.Config(
-            build_app(settings, store, rooms),
+            build_app(settings, store, rooms, gate),
             loop="asyncio",
             http="h11",
             ws="none",

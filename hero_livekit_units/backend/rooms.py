@@ -44,24 +44,21 @@ class Rooms:
     Args:
         routes: the routes as they are now; its DaemonError is passed on.
         key, secret: of livekit-server's API.
-        hold_s: how long a request is held while a slot does not answer.
     """
 
-    def __init__(self, routes: Callable[[], Routes], *, key: str, secret: str, hold_s: float = HOLD_S) -> None:
+    def __init__(self, routes: Callable[[], Routes], *, key: str, secret: str) -> None:
         self._routes = routes
         self._key = key
         self._secret = secret
-        self._hold_s = hold_s
         # Of two who ask for a new room while new rooms begin to go elsewhere, the second finds what the first made.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def address(self, room: str) -> str:
-        """Where to join this room, ws:// or wss://.
+    async def address(self, room: str, until_s: float) -> str:
+        """Where to join this room, ws:// or wss://; held until then at most, by the monotonic clock.
 
         Raises:
             DaemonError: that cannot be told for now.
         """
-        until = time.monotonic() + self._hold_s
         turn = self._turns.setdefault(room, asyncio.Lock())
         while True:
             try:
@@ -69,7 +66,7 @@ class Rooms:
                     routes = self._routes()
                     return await run_in_threadpool(self._place, room, routes) if routes.slots else routes.url
             except _NoAnswer as error:
-                if time.monotonic() >= until:
+                if time.monotonic() >= until_s:
                     raise DaemonError(f"cannot tell where the room is joined: {error}", hint="try again") from error
             await asyncio.sleep(_ASK_AGAIN_S)
 

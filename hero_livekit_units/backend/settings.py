@@ -25,7 +25,7 @@ MIN_SECRET_CHARACTERS = 32
 MAX_ENV_FILE_BYTES = 64 * 1024
 
 _REQUIRED = ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "SQLITE_PATH", "BACKEND_SECRET")
-_OPTIONAL = ("OLD_BACKEND_SECRET", "LIVEKIT_URL", "ROUTES_FILE")
+_OPTIONAL = ("OLD_BACKEND_SECRET", "LIVEKIT_URL", "ROUTES_FILE", "GATE_FILE")
 _DEFAULTS = {"PORT": "8080", "BIND": "127.0.0.1", "TOKEN_TTL_S": str(6 * 60 * 60)}
 _BEARERS = ("BACKEND_SECRET", "OLD_BACKEND_SECRET")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -46,6 +46,7 @@ class Settings:
         old_backend_secret: OLD_BACKEND_SECRET, which callers may show as well while a rotation lasts; "" for none.
         token_ttl_s: TOKEN_TTL_S, for how long a token is good.
         routes_file: ROUTES_FILE, where it stands which address is handed out; None where it is always the same.
+        gate_file: GATE_FILE, where it stands that nobody may join for a moment; None where nobody shuts that gate.
     """
 
     api_key: str
@@ -58,6 +59,7 @@ class Settings:
     old_backend_secret: str = field(default="", repr=False)
     token_ttl_s: int = 6 * 60 * 60
     routes_file: Path | None = None
+    gate_file: Path | None = None
 
 
 def read_settings(environment: Mapping[str, str], from_file: Mapping[str, str]) -> Settings:
@@ -93,6 +95,7 @@ def read_settings(environment: Mapping[str, str], from_file: Mapping[str, str]) 
         old_backend_secret=known.get("OLD_BACKEND_SECRET", ""),
         token_ttl_s=int(known["TOKEN_TTL_S"]),
         routes_file=Path(known["ROUTES_FILE"]) if "ROUTES_FILE" in known else None,
+        gate_file=Path(known["GATE_FILE"]) if "GATE_FILE" in known else None,
     )
 
 
@@ -190,10 +193,11 @@ def private_text(path: Path) -> str:
             f"cannot read {path}: {cause}",
             hint="--env-file must name a file of KEY=VALUE lines, ROUTES_FILE one of JSON",
         ) from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise DaemonError(f"cannot read {path}: it is not a regular file")
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise DaemonError(f"cannot read {path}: it is not a regular file")
         if status.st_mode & 0o077:
             raise DaemonError(
                 f"cannot read {path}: others than its owner have access to it (mode {status.st_mode & 0o777:04o})",

@@ -10,6 +10,7 @@ import attrs
 
 from hero_livekit_units.errors import PlanStale, RegistryConflict, RegistryUnavailable, StepFailed, StepTimedOut
 from hero_livekit_units.execute.files import DISK, Disk
+from hero_livekit_units.execute.gate import Gate
 from hero_livekit_units.execute.steering import steer
 from hero_livekit_units.livekit.keys import ensure_secrets
 from hero_livekit_units.livekit.roomservice import ROOM_SERVICE, RoomService
@@ -21,6 +22,7 @@ from hero_livekit_units.plan.simulate import reached, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from hero_livekit_units.model.launch import LaunchFile, LaunchSpec
     from hero_livekit_units.model.observed import InstanceSeen, Observed, ProcessId
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 _LOOK_AGAIN_S = 0.02
 _LOOK_AGAIN_AT_MOST_S = 0.25
+# Who holds a token of just before joins in this time or is not on the way: a join is counted 2 to 70 ms after its token
+# on one host (measured), and takes five ways there and back with TLS over a network.
+SETTLE_S = 1.0
 _LONGEST_END_S = 30.0  # an end that is waited for here; a livekit-server with people in it takes hours
 _OTHER_FORM = "somebody else has registered it in another form since"
 _KILLED_S = 2.0  # from SIGKILL to the moment in which the supervisor knows; the embedded one takes 5 ms
@@ -67,11 +72,12 @@ class Executor:
         registry: the supervisor.
         observe: looks at instances.
         progress: hears each step.
+        home: the folder with the files of the group.
         disk: where files are.
         rooms: how something is done to rooms.
         terms: of a drain that begins.
-        clock, sleep: seconds that only go forward, and to let them pass.
         now_s: seconds since the epoch.
+        clock, sleep: seconds of the kernel's monotonic clock, and to let them pass.
     """
 
     def __init__(
@@ -79,6 +85,7 @@ class Executor:
         registry: Registry,
         observe: Callable[[Sequence[LaunchSpec]], Observed],
         progress: Progress,
+        home: Path,
         *,
         disk: Disk = DISK,
         rooms: RoomService = ROOM_SERVICE,
@@ -96,6 +103,7 @@ class Executor:
         self._now_s = now_s
         self._clock = clock
         self._sleep = sleep
+        self._gate = Gate(home, disk, clock)
 
     def do(self, step: Step, spec: LaunchSpec) -> StepDone:
         """Do one step for the instance of `spec`.
@@ -125,8 +133,37 @@ class Executor:
             return self._register(step, spec)
         if step.action in _DRAINING:
             return self._drain(step, spec, before)
+        if _swaps_idle(step, spec, before):
+            return self._swap_idle(step, spec)
         lost = self._ask(step, spec, before)
         return self._await(step, spec, before, lost)
+
+    def _swap_idle(self, step: Step, spec: LaunchSpec) -> str:
+        """Replace what nobody is in, and let nobody have a token between the last look and the next one's readiness."""
+        try:
+            self._gate.shut(f"{spec.instance} is being replaced")
+            before = self._settle(step, spec)
+            if not self._gate.is_shut:
+                raise PlanStale(f"{step.action} {step.instance}", ["looking took so long that the gate is open again"])
+            lost = self._ask(step, spec, before)
+            return self._await(step, spec, before, lost)
+        finally:
+            self._gate.open()
+
+    def _settle(self, step: Step, spec: LaunchSpec) -> InstanceSeen:
+        """Let those arrive who are on their way with a token; the last look.
+
+        Raises:
+            PlanStale: somebody has come.
+        """
+        self._progress.waiting(spec.instance, "token requests are held, and joins on their way waited for")
+        settled_s = self._clock() + SETTLE_S
+        while True:
+            self._sleep(_LOOK_AGAIN_AT_MOST_S)
+            seen = self._look(spec)
+            self._check(step, spec, seen)
+            if self._clock() >= settled_s:
+                return seen
 
     def _register(self, step: Step, spec: LaunchSpec) -> str:
         try:
@@ -272,6 +309,7 @@ class Executor:
                     raise lost
                 window = f"within {_window_s(step, spec, before):g} s"
                 raise StepTimedOut(f"{step.action} {spec.instance} {window}", _why(seen), hint=_where(seen))
+            self._gate.renew()
             self._progress.waiting(spec.instance, seen.because)
             self._sleep(pause_s)
             pause_s = min(2 * pause_s, _LOOK_AGAIN_AT_MOST_S)
@@ -318,6 +356,12 @@ def _window_s(step: Step, spec: LaunchSpec, before: InstanceSeen) -> float:
         return ending_s
     replaced = before.process is not None and step.action is Action.RESTART
     return spec.restart.ready_within_s + (ending_s if replaced else 0.0)
+
+
+def _swaps_idle(step: Step, spec: LaunchSpec, before: InstanceSeen) -> bool:
+    """Whether a step ends a livekit-server that may only end while nobody is in it, and starts it again."""
+    idle = spec.carries_calls and step.needs.people_at_most == 0
+    return step.action is Action.RESTART and idle and before.process is not None
 
 
 def _is_ending(seen: InstanceSeen) -> bool:

@@ -41,6 +41,19 @@ class Disk:
             if not (file.once and Path(file.path).is_file()):
                 write_atomically(Path(file.path), file_text(file, secrets), file.mode)
 
+    def write_text(self, path: Path, text: str) -> None:
+        """Write a file of the group that belongs to no unit, for its owner alone.
+
+        Raises:
+            StepFailed: it could not be written, and is as it was.
+        """
+        write_atomically(path, text, 0o600)
+
+    def remove(self, path: Path) -> None:
+        """Remove such a file, so far as that can be done."""
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
     def differ(self, spec: LaunchSpec, secrets: Mapping[str, Any]) -> tuple[str, ...] | None:
         """As `files_that_differ`."""
         return files_that_differ(spec, secrets)

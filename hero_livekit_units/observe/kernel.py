@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 
 from hero_livekit_units.model.observed import Parent, ProcessId, ProcessSeen
 from hero_livekit_units.observe.foreign import Kin
-from hero_livekit_units.procfs import stat_fields
+from hero_livekit_units.procfs import DEAD, lives, stat_fields
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-_DEAD = {b"Z", b"X", b"x"}  # a zombie has ended; only its parent has not asked yet
 
 
 def see_process(pid: int) -> ProcessSeen | None:
@@ -25,7 +23,7 @@ def see_process(pid: int) -> ProcessSeen | None:
         PermissionError: /proc is mounted so that it hides other users' processes (hidepid=1).
     """
     fields = stat_fields(pid)
-    if not fields or fields[0] in _DEAD:
+    if not fields or fields[0] in DEAD:
         return None
     start_time = int(fields[19])
     folder = Path("/proc", str(pid))
@@ -72,13 +70,12 @@ def _shown(pid: int) -> list[bytes]:
         fields = stat_fields(pid)
     except PermissionError:
         return []
-    return [] if fields and fields[0] in _DEAD else fields
+    return [] if fields and fields[0] in DEAD else fields
 
 
 def is_alive(process: ProcessId) -> bool:
     """Whether this very process still lives: same pid, same start."""
-    seen = see_process(process.pid)
-    return seen is not None and seen.id == process
+    return lives(process.pid, process.start_time)
 
 
 def socket_inodes(pid: int) -> frozenset[int] | None:

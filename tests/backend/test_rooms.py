@@ -87,14 +87,14 @@ def slots() -> Iterator[tuple[Slot, Slot]]:
 def address(new: Slot, slots: tuple[Slot, Slot], room: str = "x", hold_s: float = 0.3) -> str:
     """Where a room is joined while new rooms go to one of the slots."""
     routes = Routes(new.url, {"a": slots[0].url, "b": slots[1].url})
-    rooms = Rooms(lambda: routes, key=API_KEY, secret=API_SECRET, hold_s=hold_s)
-    return asyncio.run(rooms.address(room))
+    rooms = Rooms(lambda: routes, key=API_KEY, secret=API_SECRET)
+    return asyncio.run(rooms.address(room, time.monotonic() + hold_s))
 
 
 def test_one_address_for_all() -> None:
     """Where a front knows the slots nobody is asked, whether somebody is there or not."""
     rooms = Rooms(lambda: Routes("ws://127.0.0.1:9"), key=API_KEY, secret=API_SECRET)
-    assert asyncio.run(rooms.address("x")) == "ws://127.0.0.1:9"
+    assert asyncio.run(rooms.address("x", 0.0)) == "ws://127.0.0.1:9"
 
 
 def test_a_new_room_is_made_where_new_rooms_go(slots: tuple[Slot, Slot]) -> None:
@@ -176,9 +176,7 @@ def test_first_joins_at_once_while_new_rooms_go_elsewhere(slots: tuple[Slot, Slo
     a.slow_s = b.slow_s = 0.02
 
     async def many() -> list[list[str]]:
-        rooms = Rooms(
-            lambda: Routes(switched[0].url, {"a": a.url, "b": b.url}), key=API_KEY, secret=API_SECRET, hold_s=1.0
-        )
+        rooms = Rooms(lambda: Routes(switched[0].url, {"a": a.url, "b": b.url}), key=API_KEY, secret=API_SECRET)
 
         async def turn() -> None:
             for _ in range(40):
@@ -188,7 +186,7 @@ def test_first_joins_at_once_while_new_rooms_go_elsewhere(slots: tuple[Slot, Slo
         async def meet(name: str) -> list[str]:
             async def join() -> str:
                 await asyncio.sleep(random.random() / 20)  # noqa: S311
-                return await rooms.address(name)
+                return await rooms.address(name, time.monotonic() + 1.0)
 
             return list(await asyncio.gather(*(join() for _ in range(4))))
 

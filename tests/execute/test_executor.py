@@ -66,10 +66,11 @@ class Stage:
 
     def __init__(self, spec: LaunchSpec, *faults: tuple[int, Fault]) -> None:
         self.spec = spec
+        self.home = Path(spec.folder).parents[1]
         self.registry = MemoryRegistry(dict(faults))
         self.observer = ReflectingObserver(self.registry)
         self.heard = Heard()
-        self.executor = Executor(self.registry, self.observer.observe, self.heard)
+        self.executor = Executor(self.registry, self.observer.observe, self.heard, self.home)
 
     def do(self, step: Step) -> str:
         """Do one step; its outcome."""
@@ -175,7 +176,7 @@ def test_start_of_what_is_not_registered(stage: Stage) -> None:
 
     registry = Forgetful()
     registry.stored = stage.registry.stored
-    executor = Executor(registry, stage.observer.observe, Silent())
+    executor = Executor(registry, stage.observer.observe, Silent(), stage.home)
     with pytest.raises(EntryNotFound, match="service not found"):
         executor.do(step(Action.START), stage.spec)
 
@@ -247,7 +248,7 @@ def test_restart_that_did_not_happen(stage: Stage) -> None:
     deaf = Deaf()
     deaf.stored = stage.registry.stored
     with pytest.raises(StepTimedOut):
-        Executor(deaf, stage.observer.observe, Silent()).do(step(Action.RESTART), stage.spec)
+        Executor(deaf, stage.observer.observe, Silent(), stage.home).do(step(Action.RESTART), stage.spec)
 
 
 @pytest.mark.parametrize(
@@ -459,7 +460,7 @@ def test_a_registration_that_somebody_else_was_faster_with(stage: Stage) -> None
             raise RegistryConflict("action.set", f"{spec.instance} is not as expected", code=-32009)
 
     with pytest.raises(PlanStale, match="somebody else has registered it in another form since"):
-        Executor(Contested(), stage.observer.observe, Silent()).do(step(Action.REGISTER), stage.spec)
+        Executor(Contested(), stage.observer.observe, Silent(), stage.home).do(step(Action.REGISTER), stage.spec)
 
 
 class Told(RoomService):
@@ -492,7 +493,7 @@ def test_a_drain_is_recorded_once(stage: Stage, spec: LaunchSpec) -> None:
     now = [1000.0]
     terms = Terms(within_s=60.0, then=Then.ANNOUNCE)
     executor = Executor(
-        stage.registry, stage.observer.observe, stage.heard, rooms=Told(), terms=terms, now_s=lambda: now[0]
+        stage.registry, stage.observer.observe, stage.heard, stage.home, rooms=Told(), terms=terms, now_s=lambda: now[0]
     )
     executor.do(attrs.evolve(step(Action.DRAIN), rooms=("x", "y")), spec)
     now[0] = 1010.0
@@ -516,7 +517,7 @@ def test_rooms_are_told_and_ended_and_a_drain_is_forgotten(stage: Stage, spec: L
     """Over the port of the API, with the keys of the group; that they were told is recorded."""
     stage.run()
     told = Told()
-    executor = Executor(stage.registry, stage.observer.observe, stage.heard, rooms=told)
+    executor = Executor(stage.registry, stage.observer.observe, stage.heard, stage.home, rooms=told)
     key = stage.registry.stored["api_key"]
     assert executor.do(step(Action.ANNOUNCE), spec).outcome == "told 2 rooms"
     assert record_of(spec).announced is True

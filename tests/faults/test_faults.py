@@ -19,6 +19,7 @@ TESTS = (
     "tests/plan",
     "tests/observe/test_verdict_cases.py",
     "tests/execute/test_executor.py",
+    "tests/execute/test_gate.py",
     "tests/test_ensure.py",
     "tests/properties/test_upgrades.py",
 )

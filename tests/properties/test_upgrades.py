@@ -284,6 +284,52 @@ def test_who_lost_a_server_is_waited_for(goal: Goal, later_s: float, *, steering
     assert sum(server.people for server in host.media()) == 2
 
 
+def swapped(*script: tuple[str, int, Fault]) -> Host:
+    """A host on which an idle swap was begun, with faults of its control plane."""
+    host = Host(steering=False)
+    assert run(host, Asked("1.13.4-r1")).converged
+    host.advance(30.0)
+    host.effects.clear()
+    run(host, Asked("1.13.5-r1"), script)
+    COUNTS["histories"] += 1
+    return host
+
+
+def test_who_asks_for_a_token_in_the_moment_of_an_idle_swap_joins_the_new_server() -> None:
+    """It is held at the gate, and neither refused nor cut."""
+    held = 0
+    for at in range(1, 10):
+        host = swapped(("effect", at, Fault.JOIN))
+        assert not host.gate_is_shut
+        host.advance(10.0)
+        assert (host.broken, host.dropped, host.refused_joins) == ([], 0, 0)
+        assert [server.spec.release for server in host.media() if server.spec] == ["1.13.5-r1"]
+        held += bool(host.rooms())
+    assert held == 1  # at the one restart
+
+
+def test_who_comes_with_a_token_of_before_an_idle_swap_is_not_cut() -> None:
+    """Until the last look the old server is left to them."""
+    stayed = 0
+    for at in range(1, 20):
+        host = swapped(("look", at, Fault.JOIN))
+        assert not host.gate_is_shut
+        host.advance(10.0)
+        assert (host.broken, host.dropped) == ([], 0)
+        stayed += bool(host.rooms()) and [one.spec.release for one in host.media() if one.spec] == ["1.13.4-r1"]
+    assert stayed > 5  # two looks to plan, one to begin, several behind the gate
+
+
+def test_the_gate_is_open_at_once_when_who_shut_it_has_crashed() -> None:
+    """Nobody is held for the rest of the lease; and the server is as it was."""
+    shut = next(at for at, effect in enumerate(swapped().effects, 1) if effect == "write /srv/media/gate.json")
+    host = swapped(("effect", shut, Fault.CRASH_AFTER))
+    assert host.effects[-1] == "write /srv/media/gate.json"
+    host.join("x", 1)
+    assert (host.rooms(), host.refused_joins) == (["x"], 0)
+    assert [server.spec.release for server in host.media() if server.spec] == ["1.13.4-r1"]
+
+
 @pytest.mark.parametrize("steering", [True, False], ids=["steered", "unsteered"])
 @pytest.mark.parametrize(("start", "end"), [("", "1.13.4-r1"), ("1.13.4-r1", "1.13.5-r1"), ("1.13.5-r1", "1.13.4-r1")])
 def test_a_crash_at_any_effect_makes_no_difference(start: str, end: str, *, steering: bool) -> None:

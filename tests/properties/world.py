@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 from attrs import define, field, frozen
@@ -24,6 +24,7 @@ from hero_livekit_units.ensure import ensure
 from hero_livekit_units.errors import EntryNotFound, RegistryUnavailable, StepFailed, StepTimedOut, UnitsError
 from hero_livekit_units.execute.files import Disk
 from hero_livekit_units.livekit.desired import BACKEND, MEDIA, desired_state
+from hero_livekit_units.livekit.gate import Shut, parse
 from hero_livekit_units.livekit.roomservice import RoomService
 from hero_livekit_units.look import Clock, Wish, World
 from hero_livekit_units.model.desired import Desired, Steering
@@ -66,6 +67,7 @@ GIVE_UP_S = 20.0  # a client that lost its server tries for about this long (15 
 BACK_S = 5.0  # from the first answer of a server to the return of who lost it (0.3 to 5.5 s): it looks empty until then
 NOTICE_S = 0.005  # until the supervisor knows that a process has ended
 COMEBACK_S = 3.0  # until a supervisor that died is started again
+HOLD_S = 5.0  # how long lk-backend holds a request at the gate
 LOST_ANSWER_S = 10.0  # the deadline of a call to the supervisor
 _LOOK_S = 0.002  # what a look takes
 
@@ -85,7 +87,8 @@ class Fault(StrEnum):
     """What goes wrong with a look or an effect of a control plane, before or after it is done.
 
     lost: it is done and the answer does not arrive. refused: it is not done, and there is no answer. slow: as lost,
-    after the deadline. away: the supervisor dies. other: another control plane ensures. join: somebody joins.
+    after the deadline. away: the supervisor dies. other: another control plane ensures. join: somebody who has a token
+    joins before a look; or asks for one just before a livekit-server is restarted.
     """
 
     CRASH_BEFORE = "crash-before"
@@ -226,6 +229,7 @@ class Host:
         self._last_start = 0
         # The control planes that act now, the innermost last: what each was asked, its step, its script of faults.
         self._planes: list[_Plane] = []
+        self._gate: tuple[Shut, _Plane | None] | None = None
 
     # -- time
 
@@ -274,6 +278,18 @@ class Host:
     def routed(self) -> str:
         """The slot that new rooms are sent to."""
         return _ROUTES.get(self.disk.get("/srv/media/backend/live", ""), "a")
+
+    @property
+    def gate_is_shut(self) -> bool:
+        """Whether tokens are held: for a lease, and no longer than the control plane lives that wants it."""
+        if self._gate is None:
+            return False
+        shut, plane = self._gate
+        return shut.left_s(self.now_s) > 0 and (plane in self._planes)
+
+    def set_gate(self, text: str) -> None:
+        """The file of the gate is another one, or none."""
+        self._gate = (parse(text), self._planes[-1] if self._planes else None) if text else None
 
     def owner(self, port: tuple[str, int]) -> Process | None:
         """Who holds a port."""
@@ -383,11 +399,19 @@ class Host:
     # -- people
 
     def join(self, room: str, people: int = 1) -> None:
-        """People ask lk-backend where the room is, and join there."""
-        backends = [one for one in self.alive("lk-backend") if one.ready and not one.suspended]
-        if not backends:
+        """People ask lk-backend where the room is, and join there; while the gate is shut they wait."""
+        self._ask(room, people, self.now_s + HOLD_S)
+
+    def _ask(self, room: str, people: int, until_s: float) -> None:
+        if self.gate_is_shut and self.now_s < until_s:
+            self._in(0.05, lambda: self._ask(room, people, until_s))
+        elif self.gate_is_shut or not [one for one in self.alive("lk-backend") if one.ready and not one.suspended]:
             self.refused_joins += people
-            return
+        else:
+            self.arrive(room, people)
+
+    def arrive(self, room: str, people: int = 1) -> None:
+        """People who have a token join."""
         server = self._server(room, self.routed)
         if server is None:
             self.refused_joins += people
@@ -533,6 +557,8 @@ class Host:
         plane = self._planes[-1] if self._planes else None
         faults = plane.next_effect() if plane else ()
         self._before(plane, faults)
+        if Fault.JOIN in faults and name.startswith("restart"):
+            self.join("late", 2)
         if asks:
             if Fault.REFUSED in faults:
                 raise RegistryUnavailable(name, "nobody answers")
@@ -543,8 +569,8 @@ class Host:
             self.supervisor_dies()
         if plane and Fault.OTHER_AFTER in faults:
             plane.meet_other()
-        if Fault.CRASH_AFTER in faults:
-            raise Crash
+        if plane and Fault.CRASH_AFTER in faults:
+            plane.crash()
         if Fault.SLOW in faults:
             self.advance(LOST_ANSWER_S)
         if asks and _LOST.intersection(faults):
@@ -552,8 +578,8 @@ class Host:
         return result
 
     def _before(self, plane: _Plane | None, faults: tuple[Fault, ...]) -> None:
-        if Fault.CRASH_BEFORE in faults:
-            raise Crash
+        if plane and (plane.crashed or Fault.CRASH_BEFORE in faults):
+            plane.crash()
         if plane and Fault.OTHER_BEFORE in faults:
             plane.meet_other()
         if Fault.AWAY_BEFORE in faults:
@@ -571,7 +597,7 @@ class Host:
         faults = plane.next_look() if plane else ()
         self._before(plane, faults)
         if Fault.JOIN in faults:
-            self.join("late", 2)
+            self.arrive("late", 2)
 
     def job(self, instance: str) -> Job:
         """What is registered of this name."""
@@ -651,9 +677,15 @@ class _Plane:
         self.asked = asked
         self.step_now: Step | None = None
         self.met = False
+        self.crashed = False
         self._script = script
         self._other = other
         self._effects = self._looks = 0
+
+    def crash(self) -> NoReturn:
+        """The end of it; whatever it tries to do afterwards does not happen either."""
+        self.crashed = True
+        raise Crash
 
     def next_effect(self) -> tuple[Fault, ...]:
         self._effects += 1
@@ -693,6 +725,19 @@ class ModelDisk(Disk):
             raise StepFailed(f"write {file.path}", "No space left on device; the old file is as it was")
         self._host.disk[file.path] = file.template
         self._host.written_s[file.path] = self._host.now_s
+
+    def write_text(self, path: Path, text: str) -> None:
+        """The gate is shut, or its lease renewed."""
+        self._host.act(f"write {path}", partial(self._write_gate, path, text), asks=False)
+
+    def _write_gate(self, path: Path, text: str) -> None:
+        if self._host.disk_full:
+            raise StepFailed(f"write {path}", "No space left on device; the old file is as it was")
+        self._host.set_gate(text)
+
+    def remove(self, path: Path) -> None:
+        """The gate is opened."""
+        self._host.act(f"remove {path}", lambda: self._host.set_gate(""), asks=False)
 
     def differ(self, spec: LaunchSpec, _secrets: Mapping[str, Any]) -> tuple[str, ...]:
         """Paths that are missing or not as they should be."""
