@@ -49,7 +49,13 @@ class Journal:
         observe = partial(world.observer.observe, secrets=values(look.secrets), files=False)
         clock = world.clock
         executor = Executor(
-            world.registry, observe, progress, disk=world.disk, clock=clock.monotonic_s, sleep=clock.sleep
+            world.registry,
+            observe,
+            progress,
+            disk=world.disk,
+            clock=clock.monotonic_s,
+            sleep=clock.sleep,
+            now_s=clock.now_s,
         )
         specs = {(spec.instance, spec.digest): spec for spec in look.desired.specs}
         for step in found.steps:

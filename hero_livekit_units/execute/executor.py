@@ -11,7 +11,7 @@ from hero_livekit_units.errors import PlanStale, RegistryConflict, RegistryUnava
 from hero_livekit_units.execute.files import DISK, Disk
 from hero_livekit_units.execute.steering import steer
 from hero_livekit_units.livekit.keys import ensure_secrets
-from hero_livekit_units.model.observed import EntryState, Verdict
+from hero_livekit_units.model.observed import EntryState, Failed, Verdict
 from hero_livekit_units.model.plan import ENDING, Action
 from hero_livekit_units.model.receipt import StepDone
 from hero_livekit_units.plan.simulate import reached, simulate
@@ -28,6 +28,8 @@ _LOOK_AGAIN_S = 0.02
 _LOOK_AGAIN_AT_MOST_S = 0.25
 _LONGEST_END_S = 30.0  # an end that is waited for here; a livekit-server with people in it takes hours
 _OTHER_FORM = "somebody else has registered it in another form since"
+_SURE_S = 5.0  # a probe of livekit-server fails when it has had no time for 4 s; one that goes on to fail has failed
+_SPAWN_S = 0.5  # from the moment in which it was asked for to that in which a process exists, and is seen
 _KILLED_S = 2.0  # from SIGKILL to the moment in which the supervisor knows; the embedded one takes 5 ms
 _STARTING = frozenset({Action.START, Action.RESTART, Action.SWAP})
 
@@ -60,7 +62,7 @@ class Executor:
         observe: looks at instances.
         progress: hears each step.
         disk: where files are.
-        clock, sleep: seconds that only go forward, and to let them pass.
+        clock, sleep: seconds that only go forward, and to let them pass. now_s: seconds since the epoch.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Executor:
         disk: Disk = DISK,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        now_s: Callable[[], float] = time.time,
     ) -> None:
         self._registry = registry
         self._observe = observe
@@ -79,6 +82,7 @@ class Executor:
         self._disk = disk
         self._clock = clock
         self._sleep = sleep
+        self._now_s = now_s
 
     def do(self, step: Step, spec: LaunchSpec) -> StepDone:
         """Do one step for the instance of `spec`.
@@ -106,6 +110,10 @@ class Executor:
         self._check(step, spec, before)
         if step.action is Action.REGISTER:
             return self._register(step, spec)
+        if step.action is Action.RECORD_FAILURE:
+            return self._record_failure(step, spec, before)
+        if step.action in _STARTING:
+            self._disk.begin(spec)
         lost = self._ask(step, spec, before)
         return self._await(step, spec, before, lost)
 
@@ -119,6 +127,18 @@ class Executor:
             if entry is None or entry.digest != spec.digest:
                 raise
             return "registered; the answer to it was lost"
+
+    def _record_failure(self, step: Step, spec: LaunchSpec, seen: InstanceSeen) -> str:
+        until = self._clock() + _SURE_S
+        while seen.verdict is Verdict.UNHEALTHY and not seen.closed and seen.process and self._clock() < until:
+            self._progress.waiting(spec.instance, seen.because)
+            self._sleep(_LOOK_AGAIN_AT_MOST_S)
+            seen = self._look(spec)
+            if seen.verdict is Verdict.HEALTHY:
+                raise PlanStale(f"{step.action} {step.instance}", ["it is ready now"])
+        pid = seen.process.id.pid if seen.process else 0
+        self._disk.record_failed(spec, Failed(self._now_s(), step.because, seen.log_line, pid))
+        return "written down"
 
     def _check(self, step: Step, spec: LaunchSpec, seen: InstanceSeen) -> None:
         """What a step needs is looked at in the very moment of acting, as people join at any time."""
@@ -149,7 +169,7 @@ class Executor:
                 case Action.KILL:
                     self._registry.stop(spec.instance)
                     self._registry.kill(spec.instance)
-                case Action.WRITE_FILES | Action.REGISTER | Action.UPDATE | Action.AWAIT_READY:
+                case Action.WRITE_FILES | Action.REGISTER | Action.UPDATE | Action.AWAIT_READY | Action.RECORD_FAILURE:
                     raise AssertionError("nothing to ask for")
                 case _:
                     assert_never(step.action)
@@ -187,7 +207,7 @@ class Executor:
         """Wait for the postcondition; after a lost answer as long, and then it is that error."""
         after = simulate(before, step, spec)
         old = before.process.id if before.process and step.action in ENDING else None
-        until = self._clock() + _window_s(step, spec, before)
+        until = self._clock() + _window_s(step, spec, before) + (0.0 if step.action in ENDING else _SPAWN_S)
         pause_s = _LOOK_AGAIN_S
         while True:
             seen = self._look(spec)
@@ -228,7 +248,7 @@ def unmet(step: Step, seen: InstanceSeen) -> list[str]:
         found.append("it did not run, and whether it runs is unknown now")
     if needs.absent and process is not None:
         found.append(f"it did not run, and is {_named(process)} now")
-    people = seen.calls.people if seen.calls else None
+    people = seen.people
     if needs.people_at_most is not None and process is not None:
         if people is None:
             found.append("who is in a call is unknown now")

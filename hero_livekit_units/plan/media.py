@@ -31,6 +31,7 @@ RECONNECT_S = 0.8  # without sound, when a server is killed and started at once;
 
 _LAST_ROOM = "its last room has ended (then it is stopped)"
 _LAST_CALL = "its last call has ended (then the new one is started)"
+_RETRY = "media.toml asks for another release or configuration, or `hlu ensure --retry`"
 
 
 def plan_replacement(group: Group, spec: LaunchSpec) -> None:
@@ -70,6 +71,10 @@ def plan_replacement(group: Group, spec: LaunchSpec) -> None:
             why = unsure or target.why_not(Way.IDLE_SWAP)
             if old.entry is not None and old.entry.state is EntryState.STOPPING:
                 group.wait(spec.instance, _occupancy(old), _LAST_CALL)
+            elif target.failure and not unsure:
+                group.refuse(
+                    spec.instance, f"{what}, but new rooms stay on slot {old_spec.slot}: {target.failure}", _RETRY
+                )
             elif why == COMING_BACK:
                 group.wait(spec.instance, f"{what}, but {why}", "they are back, or gone", comeback_s(old))
             else:
@@ -86,7 +91,7 @@ def _possible_when(group: Group, old: InstanceSeen) -> str:
         return "the supervisor owns it again"
     if old.in_the_way:
         return "it is free, or media.toml gives another"
-    if old.calls is None or old.calls.people is None:
+    if old.people is None:
         return "calls can be counted"
     return WAIT_FOR_IDLE
 
@@ -107,6 +112,7 @@ def plan_leaving(group: Group, spec: LaunchSpec, left_for_s: float | None) -> No
     left_for_s: for how long joins have been sent elsewhere, None where some may still be sent here.
     """
     name, seen = spec.instance, group.seen(spec)
+    failed = group.target.failing.get(spec.slot, "")
     if seen.verdict is Verdict.FOREIGN:
         _plan_beside(group, seen)
         return
@@ -119,11 +125,13 @@ def plan_leaving(group: Group, spec: LaunchSpec, left_for_s: float | None) -> No
         group.wait(name, _occupancy(seen), "it has ended")
     elif not seen.owned:
         group.note(name, f"left alone: {seen.because}")
+    elif seen.closed and not group.unsure:
+        _end(group, spec, failed or "none of its ports is open, so nobody is in it", _nobody(seen))
     elif left_for_s is None:
-        group.wait(name, "new rooms come to it while the other is not ready", _LAST_ROOM)
-    elif group.unsure or seen.calls is None or seen.calls.people is None:
-        group.wait(name, _occupancy(seen), _LAST_ROOM)
-    elif seen.calls.people:
+        group.wait(name, failed or "new rooms come to it while the other is not ready", _LAST_ROOM)
+    elif group.unsure or seen.people is None:
+        group.wait(name, f"{failed}; {_occupancy(seen)}" if failed else _occupancy(seen), _LAST_ROOM)
+    elif seen.people:
         _plan_full(group, spec, seen)
     else:
         _plan_empty(group, spec, seen, left_for_s)
@@ -132,8 +140,8 @@ def plan_leaving(group: Group, spec: LaunchSpec, left_for_s: float | None) -> No
 def _plan_left(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
     """A slot in which nothing runs any more: nothing of it is wanted, and nothing lies about that nobody reads."""
     if seen.entry is not None and seen.entry.wanted and not group.unsure:
-        because = "it is still wanted, and new rooms go elsewhere"
-        group.act(Action.STOP, spec, because, NO_EFFECT, Needs(absent=True))
+        because = group.target.failing.get(spec.slot, "it is still wanted, and new rooms go elsewhere")
+        _end(group, spec, because, Needs(absent=True))
     if seen.left:
         prepare_files(group, spec)
 
@@ -155,8 +163,18 @@ def _plan_empty(group: Group, spec: LaunchSpec, seen: InstanceSeen, left_for_s: 
     if left_s > 0:
         group.wait(spec.instance, "who was given its address may still come", _LAST_ROOM, left_s)
     else:
-        needs = Needs(process=pinned(seen).process, people_at_most=0)
-        group.act(Action.STOP, spec, "its last room has ended", NO_EFFECT, needs)
+        _end(group, spec, group.target.failing.get(spec.slot, "its last room has ended"), _nobody(seen))
+
+
+def _nobody(seen: InstanceSeen) -> Needs:
+    return Needs(process=pinned(seen).process, people_at_most=0)
+
+
+def _end(group: Group, spec: LaunchSpec, because: str, needs: Needs) -> None:
+    """Stop a slot that nobody is in. Where what is wanted has failed in it, that is written down before."""
+    if group.target.failure and spec.slot in group.target.failing and group.seen(spec).failed is None:
+        group.prepare(Action.RECORD_FAILURE, spec, because, needs)
+    group.act(Action.STOP, spec, because, NO_EFFECT, needs)
 
 
 def _plan_full(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
@@ -167,4 +185,5 @@ def _plan_full(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
     if not beside and edge and Strategy.MOVE in edge.strategies and Allowed.RECONNECT in group.allowed:
         group.act(Action.KILL, spec, f"its rooms move to {new.instance}", _reconnect(seen), pinned(seen))
     else:
-        group.wait(spec.instance, _occupancy(seen), _LAST_ROOM)
+        failed = group.target.failing.get(spec.slot, "")
+        group.wait(spec.instance, f"{failed}; {_occupancy(seen)}" if failed else _occupancy(seen), _LAST_ROOM)

@@ -74,6 +74,7 @@ CHANGED = "it runs with another configuration"
 NOT_READY = "pid 4242 is alive, but answers said False"
 NOT_OWNED = "pid 4242 answers; the supervisor does not know it"
 ANYTHING_ALLOWED = st.frozensets(st.sampled_from(Allowed))
+NOT_READY = "livekit-server@b fails its probes (it says 406)"
 DESIRABLE = st.sampled_from(
     [DESIRED, STEERED, BLOCKED, STEERED_BLOCKED, without(STEERED, "two-slot"), without(DESIRED, "idle-swap", "swap")]
 )
@@ -700,14 +701,14 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
             world(
                 healthy(MEDIA, people=3, process=BEFORE),
                 healthy(BACKEND),
-                attrs.evolve(healthy(MEDIA_B), verdict=Verdict.UNHEALTHY, because="it says 406"),
+                attrs.evolve(healthy(MEDIA_B, people=2), verdict=Verdict.UNHEALTHY, because="it says 406"),
             ),
             STEERED,
             NOTHING_ALLOWED,
             "a",
             [
-                "refuse livekit-server@b: it says 406; it may carry calls, so it is not restarted",
-                "wait livekit-server@a: new rooms come to it while the other is not ready",
+                f"refuse livekit-server@a: release 1.13.4-r1 runs, but new rooms stay on slot a: {NOT_READY}",
+                f"wait livekit-server@b: {NOT_READY}; in its calls: 2 people in 1 room",
             ],
             id="new-rooms-stay-on-the-old-slot-while-the-new-one-is-not-ready",
         ),
