@@ -53,7 +53,8 @@ def _why(seen: InstanceSeen, spec: LaunchSpec) -> str:
             what = f"fails its probes ({seen.because})"
         elif entry.restarts and _is_new(seen, spec):
             what = f"ended by itself {_times(entry.restarts)} in its first minutes"
-    said = seen.log_line or entry.last_error
+    how = entry.last_error.partition(": ")[0]  # behind it stands a line of the log that may tell less
+    said = ": ".join(filter(None, [how, seen.log_line])) if seen.log_line else entry.last_error
     return what and f"{spec.instance} {what}{f': {said}' if said else ''}"
 
 

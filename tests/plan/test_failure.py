@@ -40,6 +40,11 @@ def again(age_s: float, began_for_s: float | None, restarts: int = 1) -> Instanc
         pytest.param(
             waiting(restarts=1, last_error="exit status 1"), "ended by itself 2 times: exit status 1", id="two"
         ),
+        pytest.param(
+            attrs.evolve(waiting(restarts=1, last_error='exit status 1: {"level":"info"}'), log_line="no node"),
+            "ended by itself 2 times: exit status 1: no node",
+            id="two-and-log",
+        ),
         pytest.param(waiting(restarts=1, launch_digest="0" * 16), "", id="two-ends-of-another-launch"),
         pytest.param(waiting(restarts=1, wanted=False), "", id="not-wanted"),
         pytest.param(waiting(EntryState.FAILED), "ended by itself once", id="given-up"),

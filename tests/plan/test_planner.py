@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hero_livekit_units.model.desired import Desired
-from hero_livekit_units.model.observed import Entry, EntryState, InstanceSeen, Observed, Verdict
+from hero_livekit_units.model.observed import Entry, EntryState, Failed, InstanceSeen, Observed, Verdict
 from hero_livekit_units.model.plan import (
     ENDING,
     Action,
@@ -1176,6 +1176,15 @@ def test_the_slot_that_is_shown_is_the_one_that_serves() -> None:
     """What is planned is one thing, where new rooms go now is another."""
     observed = world(healthy(MEDIA, people=3, process=BEFORE), healthy(BACKEND))
     assert (in_use(observed, STEERED).slot, plan(observed, STEERED).slot) == ("a", "b")
+
+
+def test_a_slot_in_which_the_start_failed_is_shown_while_that_matters() -> None:
+    """Where the wanted launch is not tried again, the user sees why; where it runs elsewhere, that is of the past."""
+    failed = attrs.evolve(stopped(MEDIA_B), failed=Failed(0.0, "it did not become ready"))
+    kept = world(healthy(MEDIA, people=3, process=BEFORE), healthy(BACKEND), failed)
+    assert in_use(kept, STEERED).instances == kept.instances
+    past = in_use(world(healthy(MEDIA), healthy(BACKEND), failed), STEERED)
+    assert [one.spec.instance for one in past.instances] == ["livekit-server@a", "lk-backend"]
 
 
 @pytest.mark.parametrize("people", [0, 3])
