@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hero_livekit_units.errors import PlanStale
+import attrs
+
+from hero_livekit_units.errors import PlanStale, StepTimedOut
 from hero_livekit_units.execute.executor import Progress, Silent
 from hero_livekit_units.journal import Journal, newest, record, recorded
 from hero_livekit_units.livekit.keys import ensure_all, turn_rotation
 from hero_livekit_units.look import Look, Wish, World, look, look_with
 from hero_livekit_units.model.observed import Verdict
-from hero_livekit_units.model.plan import Goal, Plan
+from hero_livekit_units.model.plan import Action, Allowed, Goal, Plan
+from hero_livekit_units.plan.failure import failures
 from hero_livekit_units.plan.slots import in_use
 
 if TYPE_CHECKING:
@@ -61,11 +64,15 @@ def _act(wish: Wish, world: World, journal: Journal, before: dict[str, Any], pro
     before: the newest receipt when the lock was asked for.
     """
     rounds = 0
+    late: StepTimedOut | None = None
     while True:
         journal.looks += 1
         # Whoever held the lock before us may have done it all, and a unit that was in between two states when we
         # looked may be in one now.
         seen = look_with(None if wish.goal is Goal.STOP else ensure_all(world.registry), wish, world)
+        if late is not None and not _has_failed(seen, journal.at):
+            raise late
+        late = None
         if journal.looks == 2:
             journal.done_by = _done_meanwhile(newest(world), before, wish.goal, seen.desired)
         if seen.secrets and seen.secrets.rotation and seen.turn and journal.turns < _TURNS:
@@ -84,6 +91,18 @@ def _act(wish: Wish, world: World, journal: Journal, before: dict[str, Any], pro
             journal.do(seen.plan, seen, world, progress)
         except PlanStale as stale:
             progress.waiting(journal.at, f"planned anew, as {stale.changes[0]}")
+            continue
+        except StepTimedOut as error:
+            late = error  # where another slot serves, that is no end: the plan says what becomes of this one
+            progress.waiting(journal.at, "planned anew, as it is not ready in time")
+        if any(step.action is Action.START for step in seen.plan.steps):
+            wish = attrs.evolve(wish, allowed=wish.allowed - {Allowed.RETRY})  # once is what was asked for
+
+
+def _has_failed(seen: Look, instance: str) -> bool:
+    """Whether an instance is a slot of the media that has failed while another one serves."""
+    failed = failures(seen.observed, seen.desired)
+    return seen.plan.goal is Goal.RUN and instance in {seen.desired.media[slot].instance for slot in failed}
 
 
 def _done_meanwhile(last: dict[str, Any], before: dict[str, Any], goal: Goal, desired: Desired) -> str:

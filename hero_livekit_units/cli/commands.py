@@ -57,12 +57,13 @@ def status(evidence: bool, socket: str | None, as_json: bool) -> int:  # noqa: F
 
 
 def _harm(command: Callable[..., int]) -> Callable[..., int]:
-    """Options by which the user accepts what an upgrade does to people in calls."""
+    """Options by which the user allows what an upgrade does to people in calls, or that it is tried again."""
     reconnect = click.option(
         "--allow-reconnect", "reconnect", is_flag=True, help="People may lose the sound for a second and come back."
     )
     drain = click.option("--allow-drain", "drain", is_flag=True, help="Joins may be refused until the last call ends.")
-    return reconnect(drain(command))
+    retry = click.option("--retry", is_flag=True, help="Start once more what has failed beside the slot that serves.")
+    return reconnect(drain(retry(command)))
 
 
 @hlu.command()

@@ -138,7 +138,9 @@ class Jobs:
         try:
             child = children.spawn(spec.argv, cwd=spec.cwd or "/", env=spec.env, mark=mark, log_file=job.log_file)
         except OSError as error:
-            failed = evolve(announced, spawning=False, attempt=job.attempt + 1, ended_ms=_now_ms())
+            failed = evolve(
+                announced, spawning=False, attempt=job.attempt + 1, restart_count=job.attempt, ended_ms=_now_ms()
+            )
             self._end(failed, JobEvent.SPAWN_FAILED, f"cannot start: {error}", lived_ms=0)
             return
         self._begin(announced, child)

@@ -15,7 +15,7 @@ from hero_livekit_units.execute.steering import steer
 from hero_livekit_units.livekit.keys import ensure_secrets
 from hero_livekit_units.livekit.roomservice import ROOM_SERVICE, RoomService
 from hero_livekit_units.model.drain import Drain, Signal, Terms
-from hero_livekit_units.model.observed import EntryState, Verdict
+from hero_livekit_units.model.observed import EntryState, Failed, Verdict
 from hero_livekit_units.model.plan import ENDING, Action
 from hero_livekit_units.model.receipt import StepDone
 from hero_livekit_units.plan.simulate import reached, simulate
@@ -36,6 +36,8 @@ _LOOK_AGAIN_AT_MOST_S = 0.25
 SETTLE_S = 1.0
 _LONGEST_END_S = 30.0  # an end that is waited for here; a livekit-server with people in it takes hours
 _OTHER_FORM = "somebody else has registered it in another form since"
+_SURE_S = 5.0  # a probe of livekit-server fails when it has had no time for 4 s; one that goes on to fail has failed
+_SPAWN_S = 0.5  # from the moment in which it was asked for to that in which a process exists, and is seen
 _KILLED_S = 2.0  # from SIGKILL to the moment in which the supervisor knows; the embedded one takes 5 ms
 _DRAINING = frozenset({Action.DRAIN, Action.ANNOUNCE, Action.END_ROOMS, Action.CANCEL})
 _ANNOUNCEMENT = (
@@ -133,6 +135,10 @@ class Executor:
             return self._register(step, spec)
         if step.action in _DRAINING:
             return self._drain(step, spec, before)
+        if step.action is Action.RECORD_FAILURE:
+            return self._record_failure(step, spec, before)
+        if step.action in _STARTING:
+            self._disk.begin(spec)
         if _swaps_idle(step, spec, before):
             return self._swap_idle(step, spec)
         lost = self._ask(step, spec, before)
@@ -217,6 +223,18 @@ class Executor:
         self._registry.stop(spec.instance)
         self._disk.record_drain(spec, attrs.evolve(drain, signal=Signal.SENT))
 
+    def _record_failure(self, step: Step, spec: LaunchSpec, seen: InstanceSeen) -> str:
+        until = self._clock() + _SURE_S
+        while seen.verdict is Verdict.UNHEALTHY and not seen.closed and seen.process and self._clock() < until:
+            self._progress.waiting(spec.instance, seen.because)
+            self._sleep(_LOOK_AGAIN_AT_MOST_S)
+            seen = self._look(spec)
+            if seen.verdict is Verdict.HEALTHY:
+                raise PlanStale(f"{step.action} {step.instance}", ["it is ready now"])
+        pid = seen.process.id.pid if seen.process else 0
+        self._disk.record_failed(spec, Failed(self._now_s(), step.because, seen.log_line, pid))
+        return "written down"
+
     def _check(self, step: Step, spec: LaunchSpec, seen: InstanceSeen) -> None:
         """What a step needs is looked at in the very moment of acting, as people join at any time."""
         if changes := unmet(step, seen):
@@ -246,7 +264,7 @@ class Executor:
                 case Action.KILL:
                     self._registry.stop(spec.instance)
                     self._registry.kill(spec.instance)
-                case Action.WRITE_FILES | Action.REGISTER | Action.UPDATE | Action.AWAIT_READY:
+                case Action.WRITE_FILES | Action.REGISTER | Action.UPDATE | Action.AWAIT_READY | Action.RECORD_FAILURE:
                     raise AssertionError("nothing to ask for")
                 case Action.DRAIN | Action.ANNOUNCE | Action.END_ROOMS | Action.CANCEL:
                     raise AssertionError("nothing to ask for")
@@ -286,7 +304,7 @@ class Executor:
         """Wait for the postcondition; after a lost answer as long, and then it is that error."""
         after = simulate(before, step, spec)
         old = before.process.id if before.process and step.action in ENDING else None
-        until = self._clock() + _window_s(step, spec, before)
+        until = self._clock() + _window_s(step, spec, before) + (0.0 if step.action in ENDING else _SPAWN_S)
         pause_s = _LOOK_AGAIN_S
         while True:
             seen = self._look(spec)
@@ -333,7 +351,7 @@ def unmet(step: Step, seen: InstanceSeen) -> list[str]:
         found.append("it did not run, and whether it runs is unknown now")
     if needs.absent and process is not None:
         found.append(f"it did not run, and is {_named(process)} now")
-    people = seen.calls.people if seen.calls else None
+    people = seen.people
     if needs.people_at_most is not None and process is not None:
         if people is None:
             found.append("who is in a call is unknown now")

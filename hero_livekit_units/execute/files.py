@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +13,7 @@ from hero_livekit_units.atomic import write_atomically
 from hero_livekit_units.definitions.render import file_text
 from hero_livekit_units.errors import StepFailed
 from hero_livekit_units.model.drain import drain_text
+from hero_livekit_units.model.plain import plain
 from hero_livekit_units.observe.files import (
     drain_file,
     files_that_differ,
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
     from hero_livekit_units.model.drain import Drain
     from hero_livekit_units.model.launch import LaunchFile, LaunchSpec
-    from hero_livekit_units.model.observed import InstanceSeen
+    from hero_livekit_units.model.observed import Failed, InstanceSeen
 
 
 class Disk:
@@ -80,6 +83,27 @@ class Disk:
             drain_file(spec).unlink(missing_ok=True)
         except OSError as error:
             raise StepFailed(f"remove {drain_file(spec)}", str(error.strerror)) from error
+
+    def begin(self, spec: LaunchSpec) -> None:
+        """A launch begins anew: how it failed before is of the past, and the age of its files says since when it runs.
+
+        Raises:
+            StepFailed: that could not be done, so nothing may start.
+        """
+        try:
+            Path(spec.failed_file).unlink(missing_ok=True)
+            for file in spec.start_files:
+                os.utime(file.path)
+        except OSError as error:
+            raise StepFailed(f"begin the launch of {spec.instance}", f"{error.filename}: {error.strerror}") from error
+
+    def record_failed(self, spec: LaunchSpec, failed: Failed) -> None:
+        """Write down that a launch has failed.
+
+        Raises:
+            StepFailed: it could not be written.
+        """
+        write_atomically(Path(spec.failed_file), json.dumps(plain(failed)), 0o600)
 
     def remove_unread(self, seen: InstanceSeen, wanted: LaunchSpec) -> None:
         """Remove what launches have read that are over, as it may hold secrets of before; and their drains."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 LAUNCHES = "launch-"  # what the names of those folders begin with
+FAILED = "failed.json"  # in such a folder: how the last start of the launch failed
 
 
 def instance_name(unit: str, slot: str) -> str:
@@ -133,6 +134,11 @@ class LaunchSpec:
     def instance(self) -> str:
         """`name@slot`, or `name` for a unit without slots."""
         return instance_name(self.unit, self.slot)
+
+    @property
+    def failed_file(self) -> str:
+        """Where it is recorded that the last start of this launch failed."""
+        return f"{launch_folder(self.folder, self.launch_digest)}/{FAILED}"
 
     @property
     def start_files(self) -> tuple[LaunchFile, ...]:

@@ -6,6 +6,7 @@ Every witness can fail to look. That is a value of its own (`None` or `UNKNOWN`)
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -209,6 +210,26 @@ class RoutesSeen:
 
 
 @frozen
+class Failed:
+    """That the last start of a launch failed while another slot served; it lies in the folder of the launch.
+
+    at_s: seconds since the epoch. because: in words. line: the last line of its log that said something, "" for none.
+    pid: of its last process, 0 where it had none any more.
+    """
+
+    at_s: float
+    because: str
+    line: str = ""
+    pid: int = 0
+
+    @property
+    def says(self) -> str:
+        """It in words, with the time in UTC."""
+        when = datetime.fromtimestamp(self.at_s, UTC)
+        return f"its last start failed at {when:%Y-%m-%d %H:%M:%S} UTC: {self.because}"
+
+
+@frozen
 class Evidence:
     """One thing that was seen: which witness said what, whether it speaks for the instance, how long looking took."""
 
@@ -234,6 +255,9 @@ class InstanceSeen:
     updated_for_s: seconds since the youngest of the files that are read while it runs was written, None where there is
     none or that could not be told. drain: of the process that runs, None where it is not drained. program_missing: the
     path of the program when it is not there, else "".
+    began_for_s: seconds since the launch of the spec was first started, however many lives it has had since; None where
+    that is unknown. failed: how the last start of that launch failed, None where it did not. log_line: what its log
+    said last, since then; "" for a unit with which nothing is wrong.
     """
 
     spec: LaunchSpec
@@ -254,6 +278,9 @@ class InstanceSeen:
     left: tuple[str, ...] = ()
     routes: RoutesSeen | None = None
     drain: DrainSeen | None = None
+    began_for_s: float | None = None
+    failed: Failed | None = None
+    log_line: str = ""
 
     @property
     def release(self) -> str:
@@ -263,6 +290,21 @@ class InstanceSeen:
     def differ(self, spec: LaunchSpec) -> tuple[str, ...] | None:
         """Paths that are missing or not as a LaunchSpec has them, None when that could not be told."""
         return self.files_differ.get(spec.digest)
+
+    @property
+    def closed(self) -> bool:
+        """Whether its process has had its time and has no port open: nobody can be in a call of it, nor come.
+
+        Who is in a call is connected to the port that signals go over, for as long as the call lasts.
+        """
+        late = self.verdict is Verdict.UNHEALTHY and self.process is not None and not self.process.suspended
+        return late and all(port.looked and not port.held for port in self.ports)
+
+    @property
+    def people(self) -> int | None:
+        """How many are in its calls, None where that is unknown. A process that is closed cannot be asked."""
+        counted = self.calls.people if self.calls else None
+        return 0 if counted is None and self.closed else counted
 
     @property
     def owned(self) -> bool:

@@ -26,15 +26,17 @@ class Goal(StrEnum):
 
 
 class Allowed(StrEnum):
-    """What the user accepts by name for people in calls.
+    """What the user allows by name.
 
-    reconnect: their clients lose the sound for a second and come back by themselves. drain: nobody can join while the
-    last calls end. drop: they are cut off (counts for STOP only).
+    For people in calls: reconnect, their clients lose the sound for a second and come back by themselves; drain, nobody
+    can join while the last calls end; drop, they are cut off (counts for STOP only). retry: what failed when it was
+    started beside a slot that serves is started once more.
     """
 
     RECONNECT = "reconnect"
     DRAIN = "drain"
     DROP = "drop"
+    RETRY = "retry"
 
 
 class Action(StrEnum):
@@ -43,10 +45,10 @@ class Action(StrEnum):
     write-files: configuration and secrets that are read at a start, atomically. register: tell the supervisor how an
     instance runs. update: write what programs read while they run, which takes effect at once; so joins are sent to
     another slot. drain: record that it ends with its last room, since when and on whose word. announce: tell its rooms.
-    end-rooms: end rooms with one in them. cancel-drain: forget that record. start: one that does not run. await-ready:
-    wait for one on its way up. restart: ask it to end, and start it again. swap: kill it and start it at once on the
-    same ports. stop: ask it to end, and want it not to run. kill: the same without asking, so that clients come back
-    instead of leaving for good.
+    end-rooms: end rooms with one in them. cancel-drain: forget that record. record-failure: note that a launch failed,
+    so that nobody tries it again unasked. start: one that does not run. await-ready: wait for one on its way up.
+    restart: ask it to end, and start it again. swap: kill it and start it at once on the same ports. stop: ask it to
+    end, and want it not to run. kill: the same without asking, so that clients come back instead of leaving for good.
     """
 
     WRITE_FILES = "write-files"
@@ -56,6 +58,7 @@ class Action(StrEnum):
     ANNOUNCE = "announce"
     END_ROOMS = "end-rooms"
     CANCEL = "cancel-drain"
+    RECORD_FAILURE = "record-failure"
     START = "start"
     AWAIT_READY = "await-ready"
     RESTART = "restart"
@@ -65,7 +68,7 @@ class Action(StrEnum):
 
 
 # What changes nothing that runs.
-PREPARING = frozenset({Action.WRITE_FILES, Action.REGISTER})
+PREPARING = frozenset({Action.WRITE_FILES, Action.REGISTER, Action.RECORD_FAILURE})
 # What ends a process. Nothing of this follows from what is unknown.
 ENDING = frozenset({Action.RESTART, Action.SWAP, Action.STOP, Action.KILL})
 

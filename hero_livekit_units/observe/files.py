@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hero_livekit_units.definitions.render import file_text
 from hero_livekit_units.model.drain import DrainSeen, read_drain
 from hero_livekit_units.model.launch import LAUNCHES, launch_folder
-from hero_livekit_units.model.observed import EntryState, Verdict
+from hero_livekit_units.model.observed import EntryState, Failed, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.drain import Drain
     from hero_livekit_units.model.launch import LaunchFile, LaunchSpec
     from hero_livekit_units.model.observed import InstanceSeen, ProcessSeen
+
+_LATEST_S = 32_503_680_000.0  # the year 3000: no clock says a later time
 
 
 def files_that_differ(spec: LaunchSpec, secrets: Mapping[str, Any] | None) -> tuple[str, ...] | None:
@@ -78,16 +81,26 @@ def is_over(seen: InstanceSeen, drain: Drain | None) -> bool:
     return seen.verdict is Verdict.STOPPED and (seen.entry is None or seen.entry.state is EntryState.STOPPED)
 
 
-def written_for_s(spec: LaunchSpec, now_s: float) -> float | None:
-    """Seconds since the youngest of the files that are read while it runs was written; None where that is unknown.
+def written_for_s(files: Sequence[LaunchFile], now_s: float) -> float | None:
+    """Seconds since the youngest of these files was written; None where there is none or that is unknown.
 
     now_s: seconds since 1970, as files have it.
     """
     try:
-        times_s = [Path(file.path).stat().st_mtime for file in spec.live_files]
+        times_s = [Path(file.path).stat().st_mtime for file in files]
     except OSError:
         return None
     return max(now_s - max(times_s), 0.0) if times_s else None
+
+
+def read_failed(spec: LaunchSpec) -> Failed | None:
+    """How the last start of this launch failed; None where it did not, or nobody can tell."""
+    try:
+        found = json.loads(Path(spec.failed_file).read_text(encoding="utf-8"))
+        failed = Failed(float(found["at_s"]), str(found["because"]), str(found["line"]), int(found["pid"]))
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return failed if 0.0 <= failed.at_s < _LATEST_S else None
 
 
 def _matches(file: LaunchFile, secrets: Mapping[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from hero_livekit_units.model.launch import by_instance
 from hero_livekit_units.model.observed import (
     CallsSeen,
     Entry,
+    EntryState,
     Evidence,
     InstanceSeen,
     Observed,
@@ -22,6 +23,7 @@ from hero_livekit_units.model.observed import (
     ProbeSeen,
     ProcessSeen,
     RoutesSeen,
+    Verdict,
 )
 from hero_livekit_units.observe import kernel, probes
 from hero_livekit_units.observe.files import (
@@ -30,10 +32,12 @@ from hero_livekit_units.observe.files import (
     files_that_differ,
     is_over,
     launch_folders,
+    read_failed,
     recorded_drain,
     unread,
     written_for_s,
 )
+from hero_livekit_units.observe.logs import last_words
 from hero_livekit_units.observe.ports import see_ports
 from hero_livekit_units.observe.routes import not_taken_over, see_routes
 from hero_livekit_units.observe.sockets import holders
@@ -175,6 +179,9 @@ class Observer:
             look.stranger.result(supervisor.pid if supervisor else 0) if look.stranger else (None, 0.0)
         )
         program = look.wanted.argv[0]
+        now_s = time.time()
+        began_for_s = written_for_s(look.wanted.start_files, now_s)
+        failed = read_failed(look.wanted) if look.wanted.carries_calls else None
         seen = InstanceSeen(
             spec=look.wanted,
             registry_looked=registry_looked,
@@ -187,18 +194,30 @@ class Observer:
             routes=look.routes,
             program_missing="" if Path(program).exists() else program,
             verdict=verdict,
-            because=because,
+            because=f"{because}; {failed.says}" if failed and verdict is Verdict.STOPPED else because,
             evidence=(*look.evidence(survey, survey_ms), *([told(foreign, foreign_ms)] if foreign else [])),
             in_the_way=look.in_the_way,
             foreign=foreign,
-            updated_for_s=written_for_s(look.wanted, time.time()),
+            updated_for_s=written_for_s(look.wanted.live_files, now_s),
             drain=look.drain,
+            began_for_s=began_for_s,
+            failed=failed,
+            log_line=_log_line(look, verdict, 0.0 if began_for_s is None else now_s - began_for_s),
         )
         if secrets is None:
             return seen
         left = unread(seen, variants, launch_folders(look.wanted))
         over = look.wanted.carries_calls and is_over(seen, recorded_drain(look.wanted))
         return attrs.evolve(seen, left=(*left, *([str(drain_file(look.wanted))] if over else [])))
+
+
+def _log_line(look: _Look, verdict: Verdict, since_s: float) -> str:
+    """What its log says, where it may have failed: it is not ready, or has ended by itself."""
+    entry = look.entry
+    if entry is None or not look.wanted.carries_calls:
+        return ""
+    ended = bool(entry.restarts) or entry.state in {EntryState.WAITING, EntryState.FAILED}
+    return last_words(entry.log_file, since_s) if ended or verdict is Verdict.UNHEALTHY else ""
 
 
 def _differ(spec: LaunchSpec, secrets: Mapping[str, Any] | None, routes: RoutesSeen | None) -> tuple[str, ...] | None:

@@ -46,6 +46,7 @@ _WHAT = {
     Action.WRITE_FILES: (_FILES, "none: files are read at the next start only"),
     Action.REGISTER: (_REGISTRY, "none: registering starts and restarts nothing"),
     Action.UPDATE: (_FILES, "none: nothing that runs reads them"),
+    Action.RECORD_FAILURE: (_FILES, "none: it is only written down"),
 }
 
 

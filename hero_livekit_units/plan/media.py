@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 GATE_S = 2.0  # that token requests are held in an idle swap; the longest that was measured is 1.76
 
 _LAST_CALL = "its last call has ended (then the new one is started)"
+_RETRY = "media.toml asks for another release or configuration, or `hlu ensure --retry`"
 
 
 def plan_replacement(group: Group, spec: LaunchSpec) -> None:
@@ -70,17 +71,25 @@ def plan_replacement(group: Group, spec: LaunchSpec) -> None:
             group.act(Action.STOP, spec, f"{what}; it ends with its last call", effect, pinned(old))
             group.wait(spec.instance, occupancy(old), _LAST_CALL)
         case _:
-            unsure = f"the state of {group.unsure[0]} is unknown" if group.unsure else ""
-            why = unsure or target.why_not(Way.IDLE_SWAP)
-            if old.entry is not None and old.entry.state is EntryState.STOPPING:
-                group.wait(spec.instance, occupancy(old), _LAST_CALL)
-            elif old.drain is not None and old.drain.drain.signal is not Signal.NONE:
-                because = f"{occupancy(old)}; it may have got its stop signal already, and gets no second one"
-                group.wait(spec.instance, because, _LAST_CALL)
-            elif why == COMING_BACK:
-                group.wait(spec.instance, f"{what}, but {why}", "they are back, or gone", comeback_s(old))
-            else:
-                group.refuse(spec.instance, f"{what}, but {why}", _possible_when(group, old))
+            _plan_no_way(group, spec, old, what)
+
+
+def _plan_no_way(group: Group, spec: LaunchSpec, old: InstanceSeen, what: str) -> None:
+    """No way is open: say what is waited for, or what would open one."""
+    unsure = f"the state of {group.unsure[0]} is unknown" if group.unsure else ""
+    why = unsure or group.target.why_not(Way.IDLE_SWAP)
+    if old.entry is not None and old.entry.state is EntryState.STOPPING:
+        group.wait(spec.instance, occupancy(old), _LAST_CALL)
+    elif old.drain is not None and old.drain.drain.signal is not Signal.NONE:
+        because = f"{occupancy(old)}; it may have got its stop signal already, and gets no second one"
+        group.wait(spec.instance, because, _LAST_CALL)
+    elif group.target.failure and not unsure:
+        stay = f"new rooms stay on slot {old.spec.slot}: {group.target.failure}"
+        group.refuse(spec.instance, f"{what}, but {stay}", _RETRY)
+    elif why == COMING_BACK:
+        group.wait(spec.instance, f"{what}, but {why}", "they are back, or gone", comeback_s(old))
+    else:
+        group.refuse(spec.instance, f"{what}, but {why}", _possible_when(group, old))
 
 
 def _possible_when(group: Group, old: InstanceSeen) -> str:
@@ -93,7 +102,7 @@ def _possible_when(group: Group, old: InstanceSeen) -> str:
         return "the supervisor owns it again"
     if old.in_the_way:
         return "it is free, or media.toml gives another"
-    if old.calls is None or old.calls.people is None:
+    if old.people is None:
         return "calls can be counted"
     return WAIT_FOR_IDLE
 
@@ -104,6 +113,7 @@ def plan_leaving(group: Group, spec: LaunchSpec, left_for_s: float | None) -> No
     left_for_s: for how long joins have been sent elsewhere, None where some may still be sent here.
     """
     name, seen = spec.instance, group.seen(spec)
+    failed = group.target.failing.get(spec.slot, "")
     if seen.verdict is Verdict.FOREIGN:
         _plan_beside(group, seen)
         return
@@ -116,11 +126,13 @@ def plan_leaving(group: Group, spec: LaunchSpec, left_for_s: float | None) -> No
         group.wait(name, occupancy(seen), "it has ended")
     elif not seen.owned:
         group.note(name, f"left alone: {seen.because}")
+    elif seen.closed and not group.unsure:
+        _end(group, spec, failed or "none of its ports is open, so nobody is in it", _nobody(seen))
     elif left_for_s is None:
-        group.wait(name, "new rooms come to it while the other is not ready", LAST_ROOM)
-    elif group.unsure or seen.calls is None or seen.calls.people is None:
-        group.wait(name, occupancy(seen), LAST_ROOM)
-    elif seen.calls.people:
+        group.wait(name, failed or "new rooms come to it while the other is not ready", LAST_ROOM)
+    elif group.unsure or seen.people is None:
+        group.wait(name, f"{failed}; {occupancy(seen)}" if failed else occupancy(seen), LAST_ROOM)
+    elif seen.people:
         _plan_full(group, spec, seen)
     else:
         _plan_empty(group, spec, seen, left_for_s)
@@ -129,8 +141,8 @@ def plan_leaving(group: Group, spec: LaunchSpec, left_for_s: float | None) -> No
 def _plan_left(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
     """A slot in which nothing runs any more: nothing of it is wanted, and nothing lies about that nobody reads."""
     if seen.entry is not None and seen.entry.wanted and not group.unsure:
-        because = "it is still wanted, and new rooms go elsewhere"
-        group.act(Action.STOP, spec, because, NO_EFFECT, Needs(absent=True))
+        because = group.target.failing.get(spec.slot, "it is still wanted, and new rooms go elsewhere")
+        _end(group, spec, because, Needs(absent=True))
     if seen.left:
         prepare_files(group, spec)
 
@@ -152,8 +164,18 @@ def _plan_empty(group: Group, spec: LaunchSpec, seen: InstanceSeen, left_for_s: 
     if left_s > 0:
         group.wait(spec.instance, "who was given its address may still come", LAST_ROOM, left_s)
     else:
-        needs = Needs(process=pinned(seen).process, people_at_most=0)
-        group.act(Action.STOP, spec, "its last room has ended", NO_EFFECT, needs)
+        _end(group, spec, group.target.failing.get(spec.slot, "its last room has ended"), _nobody(seen))
+
+
+def _nobody(seen: InstanceSeen) -> Needs:
+    return Needs(process=pinned(seen).process, people_at_most=0)
+
+
+def _end(group: Group, spec: LaunchSpec, because: str, needs: Needs) -> None:
+    """Stop a slot that nobody is in. Where what is wanted has failed in it, that is written down before."""
+    if group.target.failure and spec.slot in group.target.failing and group.seen(spec).failed is None:
+        group.prepare(Action.RECORD_FAILURE, spec, because, needs)
+    group.act(Action.STOP, spec, because, NO_EFFECT, needs)
 
 
 def _plan_full(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
@@ -161,7 +183,10 @@ def _plan_full(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
     new = group.desired.media[group.target.slot]
     edge = new.edge_from(seen.release)
     beside = edge is None or Strategy.TWO_SLOT in edge.strategies
+    failed = group.target.failing.get(spec.slot, "")
     if not beside and edge and Strategy.MOVE in edge.strategies and Allowed.RECONNECT in group.allowed:
         group.act(Action.KILL, spec, f"its rooms move to {new.instance}", reconnect(seen), pinned(seen))
+    elif failed:
+        group.wait(spec.instance, f"{failed}; {occupancy(seen)}", LAST_ROOM)
     else:
         plan_drain(group, spec, seen)

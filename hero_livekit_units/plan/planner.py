@@ -247,6 +247,10 @@ def _plan_unhealthy(group: Group, spec: LaunchSpec) -> None:
     name, seen = spec.instance, group.seen(spec)
     if seen.process is None:
         group.act(Action.AWAIT_READY, spec, seen.because, NO_EFFECT, Needs())
+    elif seen.closed and seen.owned and spec.carries_calls and not group.unsure:
+        prepare(group, spec)
+        needs = Needs(process=pinned(seen).process, people_at_most=0)
+        group.act(Action.RESTART, spec, f"{seen.because}; nobody can be in it", NO_EFFECT, needs)
     elif spec.carries_calls:
         # A livekit that is "not ready" may carry calls: with Redis away it says so for minutes, and serves.
         group.refuse(name, f"{seen.because}; it may carry calls, so it is not restarted", "it is ready again")

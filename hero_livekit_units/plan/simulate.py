@@ -11,6 +11,7 @@ from hero_livekit_units.model.observed import (
     CallsSeen,
     Entry,
     EntryState,
+    Failed,
     PortSeen,
     ProbeSeen,
     ProcessId,
@@ -44,10 +45,12 @@ def simulate(seen: InstanceSeen, step: Step, spec: LaunchSpec) -> InstanceSeen:
             return attrs.evolve(_written(seen, spec, spec.live_files), updated_for_s=0.0, routes=routes)
         case Action.DRAIN | Action.ANNOUNCE | Action.END_ROOMS | Action.CANCEL:
             return _drained(seen, step)
+        case Action.RECORD_FAILURE:
+            return attrs.evolve(seen, failed=Failed(0.0, step.because, seen.log_line))
         case Action.REGISTER:
             return attrs.evolve(seen, entry=attrs.evolve(entry, digest=spec.digest, launch_digest=spec.launch_digest))
         case Action.START | Action.RESTART | Action.SWAP:
-            return _running(seen, entry, spec, entry.launch_digest or spec.launch_digest)
+            return attrs.evolve(_running(seen, entry, spec, entry.launch_digest or spec.launch_digest), failed=None)
         case Action.AWAIT_READY:
             # Whatever launch comes up, and a supervisor may try an older one again: the rest is for the next plan.
             return _running(seen, entry, spec, ANY_LAUNCH)

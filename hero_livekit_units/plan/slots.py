@@ -5,10 +5,11 @@ The decision rests on what runs, not on what was decided before: whoever asks, a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
 
 from hero_livekit_units.model.desired import Desired
 from hero_livekit_units.model.drain import Signal
@@ -16,6 +17,7 @@ from hero_livekit_units.model.observed import EntryState, InstanceSeen, Verdict
 from hero_livekit_units.model.plan import Allowed, PassedOver, Way
 from hero_livekit_units.model.unit import Strategy
 from hero_livekit_units.observe.verdict import holder
+from hero_livekit_units.plan.failure import failures, is_launch, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +38,7 @@ _STRATEGIES = {
 
 
 WAYS = frozenset(_STRATEGIES.values())
+_BESIDE = {Way.TWO_SLOT, Way.MOVE}  # they need another slot
 
 
 @frozen
@@ -43,13 +46,16 @@ class Target:
     """Where the media should run.
 
     slot: for new rooms, once it is ready. serving: the slot whose release is to be replaced, None where nothing is.
-    way: how, None where no way is open. passed_over: the gentler ways, or all of them.
+    way: how, None where no way is open. passed_over: the gentler ways, or all of them. failing: by slot, why what is
+    wanted has failed there. failure: why it is not tried again, "" where it may be.
     """
 
     slot: str
     serving: str | None = None
     way: Way | None = Way.NOTHING
     passed_over: tuple[PassedOver, ...] = ()
+    failing: Mapping[str, str] = field(factory=dict)
+    failure: str = ""
 
     def why_not(self, way: Way) -> str:
         """Why a way was passed over."""
@@ -59,21 +65,25 @@ class Target:
 def choose(observed: Observed, desired: Desired, allowed: frozenset[Allowed] = frozenset()) -> Target:
     """The slot that new rooms should go to, and the gentlest way that is open."""
     seen = {slot: observed.instance(spec.instance) for slot, spec in desired.media.items()}
-    current = [slot for slot, spec in desired.media.items() if runs(seen[slot], spec) and not is_asked(seen[slot])]
+    failing = failures(observed, desired)
+    slots = [slot for slot in desired.slots if slot not in failing]
+    current = [slot for slot in slots if runs(seen[slot], desired.media[slot]) and not is_asked(seen[slot])]
     if current:
         now = routed(observed, desired)
         # Two can be right after an upgrade was taken back: stay where people are sent already.
-        return Target(min(current, key=lambda slot: (seen[slot].verdict is not Verdict.HEALTHY, slot != now)))
-    coming = [slot for slot in desired.slots if seen[slot].process is None and seen[slot].verdict is Verdict.UNHEALTHY]
+        slot = min(current, key=lambda slot: (seen[slot].verdict is not Verdict.HEALTHY, slot != now))
+        return Target(slot, failing=failing)
+    serves = any(found.verdict is Verdict.HEALTHY for found in seen.values())
+    coming = [slot for slot in slots if _is_coming(seen[slot], desired.media[slot], serves=serves)]
     if coming:
         return Target(coming[0])
-    old = [
-        slot for slot in desired.slots if seen[slot].process is not None and seen[slot].verdict is not Verdict.FOREIGN
-    ]
+    old = [slot for slot in slots if seen[slot].process is not None and seen[slot].verdict is not Verdict.FOREIGN]
     if old:
         now = routed(observed, desired)
         serving = min(old, key=lambda slot: (seen[slot].verdict is not Verdict.HEALTHY, slot != now))
-        return _replacement(desired, seen, serving, allowed)
+        known = "" if Allowed.RETRY in allowed else recorded(observed, desired)
+        failure = next(iter(failing.values()), known)
+        return attrs.evolve(_replacement(desired, seen, serving, allowed, failure), failing=failing)
     startable = [slot for slot in desired.slots if seen[slot].verdict is Verdict.STOPPED]
     return Target(startable[0] if startable else desired.slots[0])
 
@@ -82,7 +92,14 @@ def in_use(observed: Observed, desired: Desired) -> Observed:
     """The world without the slots that are neither wanted nor used; its slot is the one that new rooms go to now."""
     target = choose(observed, desired)
     slot = target.slot if target.serving is None else target.serving
-    spare = {spec.instance for other, spec in desired.media.items() if other != slot and _is_spare(observed, spec)}
+    # Where a launch is not tried again, the slot in which it failed is of interest.
+    spare = {
+        spec.instance
+        for other, spec in desired.media.items()
+        if other != slot
+        and _is_spare(observed, spec)
+        and not (target.failure and observed.instance(spec.instance).failed)
+    }
     instances = tuple(seen for seen in observed.instances if seen.spec.instance not in spare)
     return attrs.evolve(observed, instances=instances, slot=slot)
 
@@ -121,18 +138,25 @@ def routed(observed: Observed, desired: Desired) -> str | None:
     return None
 
 
-def _replacement(desired: Desired, seen: dict[str, InstanceSeen], serving: str, allowed: frozenset[Allowed]) -> Target:
+def _is_coming(seen: InstanceSeen, spec: LaunchSpec, *, serves: bool) -> bool:
+    """Whether it is between two lives, and is waited for: while another slot serves, only what is wanted."""
+    return seen.process is None and seen.verdict is Verdict.UNHEALTHY and (not serves or is_launch(seen, spec))
+
+
+def _replacement(
+    desired: Desired, seen: dict[str, InstanceSeen], serving: str, allowed: frozenset[Allowed], failure: str
+) -> Target:
     free = next((slot for slot in desired.slots if slot != serving and _is_free(seen[slot])), None)
-    look = _Look(desired, seen, serving, free, allowed)
+    look = _Look(desired, seen, serving, free, allowed, failure)
     at_start = f"{desired.media[serving].unit} takes over another release or configuration only at its start"
     passed = [PassedOver(Way.NOTHING, look.what), PassedOver(Way.LIVE, at_start)]
     for way in (Way.TWO_SLOT, Way.IDLE_SWAP, Way.MOVE, Way.SWAP, Way.DRAIN):
         because = next(look.against(way), "")
         if not because:
-            there = free if way in {Way.TWO_SLOT, Way.MOVE} and free is not None else serving
+            there = free if way in _BESIDE and free is not None else serving
             return Target(there, serving, way, tuple(passed))
         passed.append(PassedOver(way, because))
-    return Target(serving, serving, None, tuple(passed))
+    return Target(serving, serving, None, tuple(passed), failure=failure)
 
 
 @frozen
@@ -144,6 +168,7 @@ class _Look:
     serving: str
     free: str | None
     allowed: frozenset[Allowed]
+    failure: str
 
     @property
     def what(self) -> str:
@@ -160,7 +185,10 @@ class _Look:
                 yield f"{spec.release} is not declared to replace {old.release}"
             elif _STRATEGIES[way] not in edge.strategies:
                 yield f"{spec.release} may not replace {old.release} by {way}"
-        if way in {Way.TWO_SLOT, Way.MOVE}:
+        # In its place it would fail too; beside one that is not ready itself it may help.
+        if self.failure and (way not in _BESIDE or old.verdict is not Verdict.UNHEALTHY):
+            yield self.failure
+        if way in _BESIDE:
             yield from self._against_two_slots()
         if way is not Way.TWO_SLOT:
             yield from _against_an_end(old, in_place=way is not Way.MOVE)
@@ -212,7 +240,7 @@ def _against_an_end(old: InstanceSeen, *, in_place: bool) -> Iterator[str]:
 
 
 def _against_cutting_off(old: InstanceSeen, way: Way, allowed: frozenset[Allowed]) -> Iterator[str]:
-    people = old.calls.people if old.calls else None
+    people = old.people
     if people is None:
         yield f"who is in a call is unknown ({old.calls.source if old.calls else 'not counted'})"
     elif way is Way.IDLE_SWAP and people and old.calls:

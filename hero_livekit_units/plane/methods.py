@@ -69,9 +69,10 @@ class LivekitService:
         allow_drop: bool = False,
         allow_reconnect: bool = False,
         allow_drain: bool = False,
+        allow_retry: bool = False,
     ) -> dict[str, Any]:
         """What would have to change, and why. Changes nothing."""
-        allowed = _allowed(drop=allow_drop, reconnect=allow_reconnect, drain=allow_drain)
+        allowed = _allowed(drop=allow_drop, reconnect=allow_reconnect, drain=allow_drain, retry=allow_retry)
         return dict(plain(self._media.plan(_goal(goal), allowed=allowed)))
 
     def ensure(
@@ -81,9 +82,11 @@ class LivekitService:
         allow_drop: bool = False,
         allow_reconnect: bool = False,
         allow_drain: bool = False,
+        allow_retry: bool = False,
     ) -> dict[str, Any]:
         """Bring the group to the goal; the receipt says what was seen, done, and not done and why."""
-        return self._receipt(_goal(goal), _allowed(drop=allow_drop, reconnect=allow_reconnect, drain=allow_drain))
+        allowed = _allowed(drop=allow_drop, reconnect=allow_reconnect, drain=allow_drain, retry=allow_retry)
+        return self._receipt(_goal(goal), allowed)
 
     def drain(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from hero_livekit_units.model.drain import Drain, Signal, Terms, Then
 from hero_livekit_units.model.observed import EntryState, InstanceSeen, ProcessId, Verdict
 from hero_livekit_units.model.plan import Action, Effect, Interruption, Needs, Step
 from hero_livekit_units.model.settings import Settings
-from hero_livekit_units.observe.files import drain_file, recorded_drain
+from hero_livekit_units.observe.files import drain_file, read_failed, recorded_drain
 from tests.fakes.registry import Fault, MemoryRegistry, ReflectingObserver
 
 if TYPE_CHECKING:
@@ -194,6 +195,92 @@ def test_start_that_does_not_get_ready(stage: Stage) -> None:
     )
     assert caught.value.hint == "its log: /logs/it.log"
     assert set(stage.heard.waits) == {(MEDIA, "pid 1 is 0.1 s old and not ready: no answer")}
+
+
+def test_a_failure_is_written_down_and_gone_with_the_next_start(stage: Stage) -> None:
+    """When, why, the last line of the log and the process; nobody else may read it."""
+    stage.run()
+    pid = stage.pid()
+    stage.observer.distort = lambda found: attrs.evolve(found, log_line="no node")
+    record = attrs.evolve(step(Action.RECORD_FAILURE, Needs(process=ProcessId(pid, pid))), because="it failed: no node")
+    began_s = time.time()
+    stage.do(record)
+    failed = read_failed(stage.spec)
+    assert failed is not None
+    assert began_s <= failed.at_s <= time.time()
+    assert (failed.because, failed.line, failed.pid) == ("it failed: no node", "no node", pid)
+    assert stat.S_IMODE(Path(stage.spec.failed_file).stat().st_mode) == 0o600
+    start_file = Path(stage.spec.start_files[0].path)
+    os.utime(start_file, (0, 0))
+    stage.registry.stop(MEDIA)
+    stage.do(step(Action.START))
+    assert read_failed(stage.spec) is None
+    assert start_file.stat().st_mtime > began_s - 1.0
+
+
+def test_no_failure_of_another_process_is_written_down(stage: Stage) -> None:
+    """It is another one by now."""
+    stage.run()
+    with pytest.raises(PlanStale):
+        stage.do(step(Action.RECORD_FAILURE, Needs(process=ProcessId(1, 1))))
+    assert read_failed(stage.spec) is None
+
+
+@pytest.mark.parametrize("looks", [3, 1000])
+def test_one_probe_that_fails_is_no_failure(looks: int, stage: Stage) -> None:
+    """It is looked at for 5 s: what is ready by then has not failed."""
+    stage.run()
+    seen: list[InstanceSeen] = []
+    now_s = [0.0]
+
+    def distort(found: InstanceSeen) -> InstanceSeen:
+        seen.append(found)
+        return attrs.evolve(found, verdict=Verdict.UNHEALTHY) if len(seen) <= looks else found
+
+    stage.observer.distort = distort
+    executor = Executor(
+        stage.registry,
+        stage.observer.observe,
+        stage.heard,
+        stage.home,
+        clock=lambda: now_s[0],
+        sleep=lambda seconds: now_s.__setitem__(0, now_s[0] + seconds),
+    )
+    if looks == 1000:
+        executor.do(step(Action.RECORD_FAILURE), stage.spec)
+        assert now_s[0] == 5.0
+    else:
+        with pytest.raises(PlanStale, match="it is ready now"):
+            executor.do(step(Action.RECORD_FAILURE), stage.spec)
+    assert (read_failed(stage.spec) is not None) == (looks == 1000)
+
+
+def test_a_launch_that_cannot_begin_anew_is_not_started(stage: Stage) -> None:
+    """Its record cannot be removed: the supervisor is not asked."""
+    stage.do(step(Action.REGISTER))
+    Path(stage.spec.failed_file).mkdir()
+    with pytest.raises(StepFailed, match=f"cannot begin the launch of {MEDIA}"):
+        stage.do(step(Action.START))
+    assert stage.registry.acted == [f"register {MEDIA}"]
+
+
+def test_what_has_no_port_open_is_empty(stage: Stage) -> None:
+    """Nobody can be in it, though nobody can count; of what has one open an unknown count is no zero."""
+    stage.run()
+    stage.observer.people = None
+    closed = [True]
+
+    def distort(found: InstanceSeen) -> InstanceSeen:
+        ports = tuple(attrs.evolve(port, held=not closed[0]) for port in found.ports)
+        return attrs.evolve(found, verdict=Verdict.UNHEALTHY, ports=ports) if found.process else found
+
+    stage.observer.distort = distort
+    stop = step(Action.STOP, IDLE)
+    closed[0] = False
+    with pytest.raises(PlanStale, match="who is in a call is unknown now"):
+        stage.do(stop)
+    closed[0] = True
+    assert stage.do(stop) == "ended"
 
 
 def test_start_while_a_stranger_takes_the_port(stage: Stage) -> None:

@@ -11,9 +11,11 @@ import pytest
 from hero_livekit_units.atomic import write_atomically
 from hero_livekit_units.definitions.files import shipped_catalog
 from hero_livekit_units.definitions.render import file_text
+from hero_livekit_units.execute.files import DISK
 from hero_livekit_units.livekit.desired import desired_specs
+from hero_livekit_units.model.observed import Failed
 from hero_livekit_units.model.settings import FrontSettings, Settings
-from hero_livekit_units.observe.files import files_that_differ
+from hero_livekit_units.observe.files import files_that_differ, read_failed
 
 if TYPE_CHECKING:
     from hero_livekit_units.model.launch import LaunchSpec
@@ -103,3 +105,29 @@ def test_what_is_written_once_may_say_anything(tmp_path: Path) -> None:
     assert files_that_differ(front, {}) == ()
     Path(own.path).unlink()
     assert files_that_differ(front, {}) == (own.path,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"at_s": "x", "because": "", "line": "", "pid": 0}',
+        '{"at_s": 1e300, "because": "", "line": "", "pid": 0}',
+    ],
+)
+def test_a_record_of_a_failure_that_cannot_be_read(text: str, spec: LaunchSpec) -> None:
+    """It is as if there were none."""
+    Path(spec.failed_file).write_text(text)
+    assert read_failed(spec) is None
+
+
+def test_a_record_of_a_failure(spec: LaunchSpec) -> None:
+    """What was written is what is read; where nothing was, there is none."""
+    assert read_failed(spec) is None
+    failed = Failed(1_795_676_462.5, "it did not become ready", "no node", 7)
+    DISK.record_failed(spec, failed)
+    assert read_failed(spec) == failed
+    assert failed.says == "its last start failed at 2026-11-26 07:01:02 UTC: it did not become ready"

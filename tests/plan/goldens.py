@@ -15,7 +15,16 @@ from attrs import frozen
 
 from hero_livekit_units.model.desired import Desired
 from hero_livekit_units.model.drain import Drain, DrainSeen, Signal, Then
-from hero_livekit_units.model.observed import CallsSeen, EntryState, Foreign, IdleRoom, Observed, RoutesSeen, Verdict
+from hero_livekit_units.model.observed import (
+    CallsSeen,
+    EntryState,
+    Failed,
+    Foreign,
+    IdleRoom,
+    Observed,
+    RoutesSeen,
+    Verdict,
+)
 from hero_livekit_units.model.plan import Allowed, Goal, Plan
 from hero_livekit_units.model.unit import Strategy
 from hero_livekit_units.plan.explain import explain
@@ -34,6 +43,7 @@ from tests.plan.worlds import (
     OLDER,
     OTHER_RELEASE,
     RECONNECT,
+    RETRY,
     STEERED_BLOCKED,
     STOPPING,
     TAKEN,
@@ -63,6 +73,7 @@ from tests.strategies import (
     STEERED,
     entry,
     healthy,
+    ports,
     process,
     seen,
     stopped,
@@ -163,6 +174,18 @@ UNCOUNTED = CallsSeen(None, None, "debug-rooms: no answer; prometheus: no answer
 OLD_BACKEND_RELEASE = attrs.evolve(OLD_BACKEND, release="0.0.9-r1")
 UNSEEN_STRANGER = Foreign(None, "sshd", "root", 0, 0, (), "its owner ends it", None)
 YOUNG_B = process(MEDIA_B, age_s=4.0)
+ENDS = "exit status 0: could not parse config"
+WAITING_B = entry(MEDIA_B, state=EntryState.WAITING, process=None, restarts=3, last_error=ENDS)
+CRASHING = attrs.evolve(between_two_lives(MEDIA_B), entry=WAITING_B)
+OTHER_CRASHING = attrs.evolve(WAITING_B, launch_digest="0" * 16)
+UP_AGAIN = healthy(
+    MEDIA_B, process=YOUNG_B, entry=entry(MEDIA_B, restarts=1, last_error="killed by signal 9 (SIGKILL)")
+)
+NEVER_READY = attrs.evolve(not_ready(MEDIA_B), ports=ports(MEDIA_B, None), log_line="could not reach the node")
+FAILED_BEFORE = attrs.evolve(
+    seen(MEDIA_B, entry=entry(MEDIA_B, wanted=False, state=EntryState.STOPPED, process=None)),
+    failed=Failed(1_795_676_462.0, "livekit-server@b did not become ready within 15 s: could not reach the node"),
+)
 
 
 def _backend(**changes: Any) -> InstanceSeen:
@@ -240,6 +263,10 @@ RUN = {
     "server-not-ready": Case(
         "The server is not ready but may carry calls: nobody restarts it.",
         world(not_ready(), healthy(BACKEND)),
+    ),
+    "server-never-ready": Case(
+        "The server has opened no port in its time: nobody can be in it, so it is tried once more.",
+        world(attrs.evolve(not_ready(), ports=ports(MEDIA, None)), healthy(BACKEND)),
     ),
     "server-unknown": Case(
         "The server cannot be looked at: nothing is done to it, and it is said.",
@@ -477,17 +504,58 @@ REPLACE = {
         world(
             _on(MEDIA, calls=CROWD),
             BACKEND_B_RUNS,
-            attrs.evolve(
-                between_two_lives(MEDIA_B),
-                entry=entry(
-                    MEDIA_B,
-                    state=EntryState.WAITING,
-                    process=None,
-                    restarts=3,
-                    last_error="exit status 0: could not parse config",
-                ),
-            ),
+            CRASHING,
         ),
+        STEERED,
+    ),
+    "new-slot-never-ready": Case(
+        "The new release has opened no port in its time: nobody can be in it, so that is written down, and it ends.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND), NEVER_READY),
+        STEERED,
+    ),
+    "new-slot-never-ready-by-another-wish": Case(
+        "What never got ready in slot b is not wanted any more: it makes room, and nothing is written down.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND), attrs.evolve(NEVER_READY, process=BEFORE_B)),
+        STEERED,
+    ),
+    "new-slot-ended-in-its-first-minutes": Case(
+        "The new release ended once, 20 s after its start, and is up again: joins go back, and it ends in a moment.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND), attrs.evolve(UP_AGAIN, began_for_s=24.0)),
+        STEERED,
+    ),
+    "new-slot-ended-in-its-first-minutes-and-has-people": Case(
+        "The same with people who came back to it: they stay in it until they leave.",
+        world(
+            _on(MEDIA, calls=CROWD),
+            healthy(BACKEND),
+            attrs.evolve(UP_AGAIN, began_for_s=24.0, calls=CallsSeen(1, 2, "debug-rooms")),
+        ),
+        STEERED,
+    ),
+    "new-slot-between-lives-by-another-wish": Case(
+        "In slot b something is between two lives that is not wanted any more: it makes room for what is.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND), attrs.evolve(CRASHING, entry=OTHER_CRASHING)),
+        STEERED,
+    ),
+    "new-slot-failed-before": Case(
+        "The last start of what is wanted failed: it is not tried again, neither beside nor in place of what serves.",
+        world(_on(MEDIA, calls=EMPTY), healthy(BACKEND), FAILED_BEFORE),
+        STEERED,
+    ),
+    "new-slot-failed-before-and-retry": Case(
+        "The same, and the user wants it tried again.",
+        world(_on(MEDIA, calls=EMPTY), healthy(BACKEND), FAILED_BEFORE),
+        STEERED,
+        allowed=RETRY,
+    ),
+    "new-slot-failed-before-and-nothing-serves": Case(
+        "The last start failed, and nothing serves: it is tried, as there is nothing to lose.",
+        world(stopped(MEDIA), healthy(BACKEND), FAILED_BEFORE),
+        STEERED,
+    ),
+    "new-slot-failed-before-and-the-old-one-is-not-ready": Case(
+        "The last start failed, and what serves is not ready itself: another try beside it cannot harm.",
+        world(attrs.evolve(not_ready(), process=BEFORE), healthy(BACKEND), FAILED_BEFORE),
         STEERED,
     ),
     "new-slot-is-up-again": Case(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hero_livekit_units.model.desired import Desired
-from hero_livekit_units.model.observed import Entry, EntryState, InstanceSeen, Observed, Verdict
+from hero_livekit_units.model.observed import Entry, EntryState, Failed, InstanceSeen, Observed, Verdict
 from hero_livekit_units.model.plan import (
     ENDING,
     Action,
@@ -74,6 +74,7 @@ CHANGED = "it runs with another configuration"
 NOT_READY = "pid 4242 is alive, but answers said False"
 NOT_OWNED = "pid 4242 answers; the supervisor does not know it"
 ANYTHING_ALLOWED = st.frozensets(st.sampled_from(Allowed))
+FAILING = "livekit-server@b fails its probes (it says 406)"
 DESIRABLE = st.sampled_from(
     [DESIRED, STEERED, BLOCKED, STEERED_BLOCKED, without(STEERED, "two-slot"), without(DESIRED, "idle-swap", "swap")]
 )
@@ -700,14 +701,14 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
             world(
                 healthy(MEDIA, people=3, process=BEFORE),
                 healthy(BACKEND),
-                attrs.evolve(healthy(MEDIA_B), verdict=Verdict.UNHEALTHY, because="it says 406"),
+                attrs.evolve(healthy(MEDIA_B, people=2), verdict=Verdict.UNHEALTHY, because="it says 406"),
             ),
             STEERED,
             NOTHING_ALLOWED,
             "a",
             [
-                "refuse livekit-server@b: it says 406; it may carry calls, so it is not restarted",
-                "wait livekit-server@a: new rooms come to it while the other is not ready",
+                f"refuse livekit-server@a: release 1.13.4-r1 runs, but new rooms stay on slot a: {FAILING}",
+                f"wait livekit-server@b: {FAILING}; in its calls: 2 people in 1 room",
             ],
             id="new-rooms-stay-on-the-old-slot-while-the-new-one-is-not-ready",
         ),
@@ -1175,6 +1176,15 @@ def test_the_slot_that_is_shown_is_the_one_that_serves() -> None:
     """What is planned is one thing, where new rooms go now is another."""
     observed = world(healthy(MEDIA, people=3, process=BEFORE), healthy(BACKEND))
     assert (in_use(observed, STEERED).slot, plan(observed, STEERED).slot) == ("a", "b")
+
+
+def test_a_slot_in_which_the_start_failed_is_shown_while_that_matters() -> None:
+    """Where the wanted launch is not tried again, the user sees why; where it runs elsewhere, that is of the past."""
+    failed = attrs.evolve(stopped(MEDIA_B), failed=Failed(0.0, "it did not become ready"))
+    kept = world(healthy(MEDIA, people=3, process=BEFORE), healthy(BACKEND), failed)
+    assert in_use(kept, STEERED).instances == kept.instances
+    past = in_use(world(healthy(MEDIA), healthy(BACKEND), failed), STEERED)
+    assert [one.spec.instance for one in past.instances] == ["livekit-server@a", "lk-backend"]
 
 
 @pytest.mark.parametrize("people", [0, 3])

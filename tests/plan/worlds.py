@@ -52,6 +52,7 @@ STEERED_BLOCKED = with_media(STEERED, blocked="it panics")
 
 NOTHING_ALLOWED: frozenset[Allowed] = frozenset()
 RECONNECT, DRAIN, DROP = frozenset({Allowed.RECONNECT}), frozenset({Allowed.DRAIN}), frozenset({Allowed.DROP})
+RETRY = frozenset({Allowed.RETRY})
 
 
 def with_backend(**changes: Any) -> Desired:

@@ -102,7 +102,7 @@ def test_wrong_parameters_are_refused_by_every_method(plane: Plane) -> None:
                 assert (refused.code, name, param["name"], wrong) == (-32602, name, param["name"], wrong)
                 assert param["name"] in str(refused)
                 tried += 1
-    assert tried == 6 * len(WRONG["string"]) + 9 * len(WRONG["boolean"]) + 3 * len(WRONG["integer"]) - 4
+    assert tried == 6 * len(WRONG["string"]) + 11 * len(WRONG["boolean"]) + 3 * len(WRONG["integer"]) - 4
     assert plane.refusal("plan", {"goal": "rnu"}).code == -32602
     assert [path.name for path in plane.places.home.iterdir()] == ["media.toml"]
 
@@ -234,7 +234,8 @@ def test_configure_through_the_plane(resting: Plane, hero: FakeHero) -> None:
     told = json.dumps(receipt) + resting.log.read_text()
     assert len(hero.stored) == 3
     assert not any(value in told for value in hero.stored.values())
-    again = resting.call("ensure", goal="configure", allow_drop=True, allow_reconnect=True, allow_drain=True)
+    allow = {"allow_drop": True, "allow_reconnect": True, "allow_drain": True, "allow_retry": True}
+    again = resting.call("ensure", goal="configure", **allow)
     assert again["changed"] is False
 
 

@@ -16,7 +16,20 @@ from hero_livekit_units.model.plan import ENDING, Allowed, Goal
 from hero_livekit_units.plan.explain import explain
 from hero_livekit_units.plan.planner import plan
 from hero_livekit_units.plan.serial import plan_text
-from tests.properties.world import CATALOG, READY_S, RELEASES, Asked, Fault, Host, desired, foresee, order, place, run
+from tests.properties.world import (
+    CATALOG,
+    READY_S,
+    RELEASES,
+    Asked,
+    Dud,
+    Fault,
+    Host,
+    desired,
+    foresee,
+    order,
+    place,
+    run,
+)
 
 if TYPE_CHECKING:
     import random
@@ -84,7 +97,8 @@ class History:
         went = run(self.host, asked, script, Asked(other) if other else None)
         if calm and went.receipt is None:
             raise Broken(f"an ensure that nothing disturbs fails: {went.error}")
-        if went.converged and not went.met and not self.host.away:
+        doomed = self.host.now_s < self.host.doomed_until_s
+        if went.converged and not went.met and not self.host.away and not doomed:
             # Where another one came in between, it may have changed everything after the last look.
             self.nothing_more(asked)
         return went
@@ -97,6 +111,7 @@ class History:
             and not host.blind
             and not host.disk_full
             and host.ready_s == READY_S
+            and host.dud is None
             and not any(one.spec is None or one.suspended or one.signals for one in host.processes.values())
             and all(job.state in {EntryState.RUNNING, EntryState.STOPPED} for job in host.jobs.values())
             and all(job.process is None or host.kernel(job.process.pid) for job in host.jobs.values())
@@ -214,6 +229,10 @@ class History:
         """What is started gets ready so late from now on."""
         self.host.ready_s = ready_s
 
+    def dud(self, dud: Dud | None) -> None:
+        """Each livekit-server that is started from now on is no good, or is again."""
+        self.host.dud = dud
+
     def reuse_pids(self, reuse: bool) -> None:  # noqa: FBT001
         """Pids that became free are given out again at once, or not."""
         self.host.reuse_pids = reuse
@@ -228,6 +247,7 @@ class History:
         """Nothing disturbs any more and everybody leaves: a bounded number of ensures reaches what is wanted."""
         host = self.host
         host.blind, host.disk_full, host.ready_s, host.reuse_pids = frozenset(), False, READY_S, False
+        host.dud = None
         self.resume()
         host.strangers_leave()
         host.supervisor_returns()
@@ -259,7 +279,8 @@ class History:
         for _ in range(_MOST_ENSURES * (len(RELEASES) + 1)):
             going = [release for release in self._next() if release]
             target = going[0] if going else self.release
-            went = run(self.host, Asked(target))
+            # What failed while something disturbed is tried again by the word of the user alone.
+            went = run(self.host, Asked(target, allowed=frozenset({Allowed.RETRY})))
             if went.converged and target == self.release:
                 return
             if went.receipt is None:
@@ -369,6 +390,7 @@ EVENTS: tuple[tuple[int, Callable[[random.Random, History], Event]], ...] = (
     (2, lambda dice, _: ("blind", tuple(one for one in BLIND if dice.random() < 0.3))),
     (1, lambda dice, _: ("disk", dice.random() < 0.5)),
     (1, lambda dice, _: ("slow", dice.choice((READY_S, 1.0, 8.0, 40.0)))),
+    (2, lambda dice, _: ("dud", dice.choice((None, *Dud)))),
     (1, lambda dice, _: ("reuse_pids", dice.random() < 0.5)),
     (1, lambda dice, _: ("wall_clock", dice.choice((-86400.0, -1.0, 3600.0)))),
 )

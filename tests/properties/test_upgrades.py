@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,10 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from hero_livekit_units.model.drain import Terms, Then
-from hero_livekit_units.model.plan import Allowed, Goal
+from hero_livekit_units.model.plan import Action, Allowed, Goal
 from tests.properties.conftest import COUNTS
 from tests.properties.histories import EVENTS, LINEAGE, OPEN, Broken, Event, History, again, by_dice, smallest
-from tests.properties.world import Asked, Fault, Host, run
+from tests.properties.world import Asked, Dud, Fault, Host, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -246,6 +247,7 @@ def test_new_rooms_go_back_while_the_new_slot_fails_and_come_again_when_it_lasts
     host.join("x", 2)
     run(host, Asked("1.13.5-r1"))
     assert (host.routed, len(host.media())) == ("b", 2)
+    host.advance(3600.0)  # it has lasted before: one that ends in its first minutes is another matter
     (new,) = host.alive("livekit-server@b")
     host.kill_process(new)
     host.advance(0.1)
@@ -265,6 +267,93 @@ def test_new_rooms_go_back_while_the_new_slot_fails_and_come_again_when_it_lasts
     assert run(host, Asked("1.13.5-r1")).converged
     assert (host.broken, host.dropped, host.refused_joins) == ([], 0, 0)
     assert [server.spec.slot for server in host.media() if server.spec] == ["b"]
+
+
+SAYS = {
+    Dud.SLEEPS: "livekit-server@b did not become ready within 15 s",
+    Dud.EXITS: r"livekit-server@b ended by itself \d times: exit status 1: could not parse config",
+    Dud.DIES: r"livekit-server@b ended by itself \d times in its first minutes: killed by SIGKILL",
+}
+
+
+@pytest.mark.parametrize("dud", Dud)
+def test_a_new_slot_that_fails_is_stopped_and_tried_again_only_when_that_is_asked_for(dud: Dud) -> None:
+    """Who is in the old slot notices nothing, new rooms go there, and the receipt says why."""
+    host = Host(steering=True)
+    assert run(host, Asked("1.13.4-r1")).converged
+    host.advance(60.0)
+    host.join("x", 2)
+    host.dud = dud
+    first = run(host, Asked("1.13.5-r1"))
+    if dud is Dud.DIES:
+        host.advance(2.5)
+        host.dud = None
+        first = run(host, Asked("1.13.5-r1"))
+    host.dud = None
+    assert first.receipt is not None, first.error
+    done = [did.step.action for did in first.receipt.done if did.step.instance == "livekit-server@b"]
+    assert done[-2:] == [Action.RECORD_FAILURE, Action.STOP]
+    (refusal,) = first.receipt.refusals
+    says = f"release 1.13.4-r1 runs, but new rooms stay on slot a: its last start failed at .* UTC: {SAYS[dud]}"
+    assert re.fullmatch(says, refusal.because)
+    assert (host.routed, [server.spec.slot for server in host.media() if server.spec]) == ("a", ["a"])
+    host.join("y", 1)
+    for empty in (False, True):
+        before, began_s = len(host.effects), host.now_s
+        again = run(host, Asked("1.13.5-r1"))
+        assert again.receipt is not None
+        assert (again.receipt.refusals[0].because, host.effects[before:]) == (refusal.because, [])
+        assert host.now_s - began_s < 1.0
+        if not empty:
+            for room in ("x", "y"):
+                host.leave(room)
+            host.advance(30.0)
+    run(host, Asked("1.13.5-r1", allowed=frozenset({Allowed.RETRY})))
+    assert (host.routed, host.failed) == ("b", {})
+    host.advance(30.0)
+    assert run(host, Asked("1.13.5-r1")).converged
+    assert (host.broken, host.dropped, host.refused_joins) == ([], 0, 0)
+
+
+def test_a_retry_that_fails_is_one_try() -> None:
+    """The word of the user counts for one start."""
+    host = Host(steering=True)
+    assert run(host, Asked("1.13.4-r1")).converged
+    host.join("x", 2)
+    host.dud = Dud.SLEEPS
+    for allowed in ((), (Allowed.RETRY,)):
+        before = len(host.effects)
+        went = run(host, Asked("1.13.5-r1", allowed=frozenset(allowed)))
+        assert went.receipt is not None
+        assert went.receipt.refusals
+        assert host.effects[before:].count("start livekit-server@b") == 1
+    assert host.broken == []
+
+
+def test_another_wish_is_tried_at_once() -> None:
+    """What failed is the launch, and not the slot."""
+    host = Host(steering=True)
+    assert run(host, Asked("1.13.3-r1")).converged
+    host.join("x", 2)
+    host.dud = Dud.EXITS
+    assert run(host, Asked("1.13.5-r1")).receipt
+    host.dud = None
+    run(host, Asked("1.13.4-r1"))
+    assert (host.routed, host.failed) == ("b", {})
+
+
+def test_where_nothing_serves_a_failure_stops_nobody() -> None:
+    """There is nothing to lose."""
+    host = Host(steering=True)
+    assert run(host, Asked("1.13.4-r1")).converged
+    host.join("x", 2)
+    host.dud = Dud.SLEEPS
+    assert run(host, Asked("1.13.5-r1")).receipt
+    host.dud = None
+    host.leave("x")
+    host.advance(30.0)
+    assert run(host, Asked("1.13.5-r1", Goal.STOP)).converged
+    assert run(host, Asked("1.13.5-r1")).converged
 
 
 @pytest.mark.parametrize("steering", [True, False], ids=["steered", "unsteered"])

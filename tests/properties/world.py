@@ -29,11 +29,12 @@ from hero_livekit_units.livekit.roomservice import RoomService
 from hero_livekit_units.look import Clock, Wish, World
 from hero_livekit_units.model.desired import Desired, Steering
 from hero_livekit_units.model.drain import Drain, Terms, Then
-from hero_livekit_units.model.launch import LaunchFile, LaunchSpec, by_instance, launch_folder
+from hero_livekit_units.model.launch import FAILED, LaunchFile, LaunchSpec, by_instance, launch_folder
 from hero_livekit_units.model.observed import (
     CallsSeen,
     Entry,
     EntryState,
+    Failed,
     InstanceSeen,
     Observed,
     PortSeen,
@@ -65,6 +66,7 @@ IDLE_END_S = 0.004  # from a stop signal to the end of a livekit-server that nob
 DRAIN_LOOK_S = 5.0  # one with people in it looks this often, counted from its stop signal, whether they have left
 GIVE_UP_S = 20.0  # a client that lost its server tries for about this long (15 to 26 s) to come back
 BACK_S = 5.0  # from the first answer of a server to the return of who lost it (0.3 to 5.5 s): it looks empty until then
+DIES_S = 2.0  # from the readiness of a livekit-server that is no good to its end
 NOTICE_S = 0.005  # until the supervisor knows that a process has ended
 COMEBACK_S = 3.0  # until a supervisor that died is started again
 HOLD_S = 5.0  # how long lk-backend holds a request at the gate
@@ -77,6 +79,17 @@ _STEERED, _UNSTEERED = (
     Steering(possible=True, grace_s=10.0),
     Steering(possible=False, because="nothing here steers joins"),
 )
+
+
+class Dud(StrEnum):
+    """What is wrong with each livekit-server that is started.
+
+    sleeps: it lives and opens no port. exits: it says so and ends at once. dies: it gets ready, and ends after a while.
+    """
+
+    SLEEPS = "sleeps"
+    EXITS = "exits"
+    DIES = "dies"
 
 
 class Crash(BaseException):
@@ -218,6 +231,9 @@ class Host:
         self.blind: frozenset[str] = frozenset()
         self.disk_full = False
         self.ready_s = READY_S
+        self.dud: Dud | None = None
+        self.doomed_until_s = 0.0  # until then a livekit-server ends that is no good
+        self.failed: dict[str, Failed] = {}  # by the file in which it is recorded
         self.reuse_pids = False
         self.clients: list[Client] = []
         self.dropped = 0
@@ -346,20 +362,33 @@ class Host:
 
     def launch(self, spec: LaunchSpec) -> Process:
         """A process of an instance; one whose ports are taken ends with status 0, as livekit-server does."""
-        if self.alive(spec.instance):
+        # What has no port open and no owner, nobody can find.
+        if any(one.ports or self._is_owned(one) for one in self.alive(spec.instance)):
             self.broken.append(f"a second {spec.instance} was started")
         ports = {_number(port) for port in spec.ports}
         taken = [port for port in ports if self.owner(port) is not None]
         process = self._spawn(spec, set() if taken else ports)
         if any(file.path not in self.disk for file in spec.files):
             self.broken.append(f"{spec.instance} was started without its files")
-        if taken:
+        dud = self.dud if spec.carries_calls else None
+        if dud is Dud.SLEEPS:
+            process.ports.clear()
+        elif dud is Dud.EXITS:
+            self._in(0.03, lambda: self._end(process, "exit status 1: could not parse config"))
+        elif taken:
             number = min(number for _, number in taken)
             error = f"exit status 0: listen tcp 127.0.0.1:{number}: bind: address already in use"
             self._in(0.001, lambda: self._end(process, error))
         else:
             self._in(self.ready_s, lambda: self._ready(process))
+            if dud is Dud.DIES:
+                self.doomed_until_s = self.now_s + self.ready_s + 2 * DIES_S
+                self._in(self.ready_s + DIES_S, lambda: self._die(process))
         return process
+
+    def _die(self, process: Process) -> None:
+        if self.processes.get(process.id.pid) is process:
+            self.kill_process(process)
 
     def _ready(self, process: Process) -> None:
         process.ready, process.ready_since_s = True, self.now_s
@@ -451,6 +480,24 @@ class Host:
                 self.clients.remove(client)
                 server.rooms[client.room] = server.rooms.get(client.room, 0) + client.people
                 self._check_rooms(client.room)
+
+    def serves(self, spec: LaunchSpec) -> bool:
+        """Whether a livekit-server in another slot lets people in, and is known to."""
+        others = [one for one in self.media() if one.spec and one.spec.slot != spec.slot and one.ready]
+        return any(not one.suspended and self._is_owned(one) and one.signals == 0 for one in others)
+
+    def _is_owned(self, process: Process) -> bool:
+        return any(job.process == process.id for job in self.jobs.values())
+
+    def begins(self, spec: LaunchSpec) -> None:
+        """A launch is begun: one that has failed beside a slot that serves only by the word of the user."""
+        plane = self._planes[-1] if self._planes else None
+        unasked = plane is not None and not plane.executes and Allowed.RETRY not in plane.asked.allowed
+        if unasked and spec.failed_file in self.failed and not self.blind and self.serves(spec):
+            self.broken.append(f"{spec.instance}, which has failed, was tried again beside one that serves")
+        self.failed.pop(spec.failed_file, None)
+        for file in spec.start_files:
+            self.written_s[file.path] = self.now_s
 
     def _check_rooms(self, room: str) -> None:
         if self.steering and sum(room in one.rooms for one in self.media()) > 1:
@@ -672,8 +719,17 @@ class Host:
 class _Plane:
     """A control plane that acts: a Progress that notes its step."""
 
-    def __init__(self, host: Host, asked: Asked, script: Sequence[tuple[str, int, Fault]], other: Asked | None) -> None:
+    def __init__(
+        self,
+        host: Host,
+        asked: Asked,
+        script: Sequence[tuple[str, int, Fault]],
+        other: Asked | None,
+        *,
+        executes: bool,
+    ) -> None:
         self.host = host
+        self.executes = executes  # a plan that somebody saw before
         self.asked = asked
         self.step_now: Step | None = None
         self.met = False
@@ -762,10 +818,25 @@ class ModelDisk(Disk):
             f"forget the drain of {spec.instance}", lambda: self._host.drains.pop(spec.instance, None), asks=False
         )
 
+    def begin(self, spec: LaunchSpec) -> None:
+        """A launch begins anew."""
+        self._host.act(f"begin {spec.instance}", lambda: self._host.begins(spec), asks=False)
+
+    def record_failed(self, spec: LaunchSpec, failed: Failed) -> None:
+        """Keep it."""
+
+        def do() -> None:
+            if self._host.disk_full:
+                raise StepFailed(f"write {spec.failed_file}", "No space left on device; the old file is as it was")
+            self._host.failed[spec.failed_file] = failed
+
+        self._host.act(f"write {spec.failed_file}", do, asks=False)
+
     def remove_unread(self, seen: InstanceSeen, wanted: LaunchSpec) -> None:
         """Remove what launches have read that are over."""
         for folder in unread(seen, [wanted], self._host.launch_folders(wanted)):
             del self._host.disk[f"{folder}/start"]
+            self._host.failed.pop(f"{folder}/{FAILED}", None)
         if is_over(seen, self._host.drains.get(wanted.instance)):
             del self._host.drains[wanted.instance]
 
@@ -950,6 +1021,8 @@ class ModelObserver(Observer):
             ports = self._ports(launched.ports)
         asked = seen is not None and foreign_holder(seen, ports) is None
         written_s = host.written_s.get(spec.live_files[0].path)
+        began_s = host.written_s.get(spec.start_files[0].path)
+        failed = host.failed.get(spec.failed_file)
         good = None if "probes" in host.blind or (process and process.suspended) else bool(process and process.ready)
         probes = tuple(
             ProbeSeen(probe, good if asked else False, f"{probe.name}: {good}", 0.5) for probe in launched.probes
@@ -973,10 +1046,12 @@ class ModelObserver(Observer):
             files_differ={one.digest: None if secrets is None else host.differ(one) for one in variants},
             program_missing="",
             verdict=verdict,
-            because=because,
+            because=f"{because}; {failed.says}" if failed and verdict is Verdict.STOPPED else because,
             evidence=(),
             in_the_way=in_the_way,
             updated_for_s=host.now_s - written_s if written_s is not None else None,
+            began_for_s=host.now_s - began_s if began_s is not None else None,
+            failed=failed,
             drain=drain_of(seen, host.drains.get(spec.instance), host.wall_s),
         )
         if secrets is None:
@@ -1078,7 +1153,7 @@ def run(
     found: Plan | None = None,
 ) -> Went:
     """One ensure, or the execution of a plan, by a control plane of its own."""
-    plane = _Plane(host, asked, script, other)
+    plane = _Plane(host, asked, script, other, executes=found is not None)
     with host.plane(plane):
         try:
             if found is not None:
@@ -1094,7 +1169,7 @@ def run(
 
 def order(host: Host, asked: Asked, slot: str, terms: Terms | None) -> str:
     """Somebody asks that a slot is drained, or with None for the terms that it is not; why it is refused, or ""."""
-    plane = _Plane(host, asked, (), None)
+    plane = _Plane(host, asked, (), None, executes=False)
     with host.plane(plane):
         try:
             if terms is None:
