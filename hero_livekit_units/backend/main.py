@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,9 +118,15 @@ def _serve(settings: Settings, store: Store, listener: socket.socket, routes: Ca
     import uvicorn  # noqa: PLC0415
 
     from hero_livekit_units.backend.app import build_app  # noqa: PLC0415
+    from hero_livekit_units.backend.ended import EndedNodes  # noqa: PLC0415
     from hero_livekit_units.backend.rooms import Rooms  # noqa: PLC0415
+    from hero_livekit_units.backend.service import RoomService  # noqa: PLC0415
 
     rooms = Rooms(routes, key=settings.api_key, secret=settings.api_secret)
+    service = RoomService(key=settings.api_key, secret=settings.api_secret)
+    ended = EndedNodes(routes, service, settings.sqlite_path.with_name("nodes.json"))
+    over = threading.Event()
+    threading.Thread(target=ended.watch, args=(over,), name="ended nodes", daemon=True).start()
 
     server = uvicorn.Server(
         uvicorn.Config(
@@ -149,4 +156,5 @@ def _serve(settings: Settings, store: Store, listener: socket.socket, routes: Ca
     host, port = listener.getsockname()[:2]
     _log.info("lk-backend %s listens on %s", VERSION, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     server.run(sockets=[listener])
+    over.set()
     _log.info("stopped")
