@@ -271,7 +271,7 @@ def refuse_while_in_use(group: Group, instance: str, what: str, used: InstanceSe
         group.refuse(instance, f"{what}, but who is in a call is unknown ({why})", "calls can be counted")
     elif calls.people:
         group.refuse(instance, f"{what}, but that would cut off {calls.says}", WAIT_FOR_IDLE)
-    elif left_s := comeback_s(used):
+    elif left_s := comeback_s(used, group.desired):
         group.wait(instance, f"{what}, but {COMING_BACK}", "they are back, or gone", left_s)
     else:
         return False

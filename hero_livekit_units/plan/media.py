@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.observed import InstanceSeen
 
 
-RECONNECT_S = 0.8  # without sound, when a server is killed and started at once; the longest that was measured is 0.89
-
 _LAST_ROOM = "its last room has ended (then it is stopped)"
 _LAST_CALL = "its last call has ended (then the new one is started)"
 
@@ -60,7 +58,7 @@ def plan_replacement(group: Group, spec: LaunchSpec) -> None:
         case Way.SWAP:
             prepare(group, spec)
             plan_update(group, spec)
-            group.act(Action.SWAP, spec, what, _reconnect(old), pinned(old))
+            group.act(Action.SWAP, spec, what, _reconnect(group, old), pinned(old))
         case Way.DRAIN:
             effect = Effect(Interruption.JOINS_REFUSED, "nobody can join while the last calls end", seconds=None)
             group.act(Action.STOP, spec, f"{what}; it ends with its last call", effect, pinned(old))
@@ -71,7 +69,9 @@ def plan_replacement(group: Group, spec: LaunchSpec) -> None:
             if old.entry is not None and old.entry.state is EntryState.STOPPING:
                 group.wait(spec.instance, _occupancy(old), _LAST_CALL)
             elif why == COMING_BACK:
-                group.wait(spec.instance, f"{what}, but {why}", "they are back, or gone", comeback_s(old))
+                group.wait(
+                    spec.instance, f"{what}, but {why}", "they are back, or gone", comeback_s(old, group.desired)
+                )
             else:
                 group.refuse(spec.instance, f"{what}, but {why}", _possible_when(group, old))
 
@@ -91,9 +91,10 @@ def _possible_when(group: Group, old: InstanceSeen) -> str:
     return WAIT_FOR_IDLE
 
 
-def _reconnect(seen: InstanceSeen) -> Effect:
-    says = f"lose the sound for about {RECONNECT_S:g} s and come back by themselves"
-    return harm(Interruption.RECONNECT, seen, says, RECONNECT_S)
+def _reconnect(group: Group, seen: InstanceSeen) -> Effect:
+    gap_s = group.desired.returning.gap_s
+    says = f"lose the sound for about {gap_s:g} s and come back by themselves"
+    return harm(Interruption.RECONNECT, seen, says, gap_s)
 
 
 def _occupancy(seen: InstanceSeen) -> str:
@@ -151,7 +152,7 @@ def _plan_beside(group: Group, seen: InstanceSeen) -> None:
 
 def _plan_empty(group: Group, spec: LaunchSpec, seen: InstanceSeen, left_for_s: float) -> None:
     """A slot that nobody is in any more: it ends when nobody can be on the way to it."""
-    left_s = max(group.desired.steering.grace_s - left_for_s, comeback_s(seen))
+    left_s = max(group.desired.steering.grace_s - left_for_s, comeback_s(seen, group.desired))
     if left_s > 0:
         group.wait(spec.instance, "who was given its address may still come", _LAST_ROOM, left_s)
     else:
@@ -165,6 +166,6 @@ def _plan_full(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
     edge = new.edge_from(seen.release)
     beside = edge is None or Strategy.TWO_SLOT in edge.strategies
     if not beside and edge and Strategy.MOVE in edge.strategies and Allowed.RECONNECT in group.allowed:
-        group.act(Action.KILL, spec, f"its rooms move to {new.instance}", _reconnect(seen), pinned(seen))
+        group.act(Action.KILL, spec, f"its rooms move to {new.instance}", _reconnect(group, seen), pinned(seen))
     else:
         group.wait(spec.instance, _occupancy(seen), _LAST_ROOM)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.launch import LaunchSpec
     from hero_livekit_units.model.observed import Observed
 
-COMEBACK_S = 6.0  # who lost a server is on the one that follows it within this time; measured 0.3 to 5.5 s
 COMING_BACK = "who lost the server before it may be on the way back"
 
 _STRATEGIES = {
@@ -156,7 +155,7 @@ class _Look:
             yield from self._against_two_slots()
         if way is not Way.TWO_SLOT:
             yield from _against_an_end(old, in_place=way is not Way.MOVE)
-            yield from _against_cutting_off(old, way, self.allowed)
+            yield from _against_cutting_off(old, way, self.allowed, comeback_s(old, self.desired))
 
     def _against_two_slots(self) -> Iterator[str]:
         if len(self.seen) < 2:
@@ -170,9 +169,9 @@ class _Look:
             yield self.desired.steering.because
 
 
-def comeback_s(seen: InstanceSeen) -> float:
+def comeback_s(seen: InstanceSeen, desired: Desired) -> float:
     """For how many seconds nobody in a call of this server means nothing yet, 0 for a server that is old enough."""
-    return max(COMEBACK_S - seen.process.age_s, 0.0) if seen.process else 0.0
+    return max(desired.returning.within_s - seen.process.age_s, 0.0) if seen.process else 0.0
 
 
 def difference(seen: InstanceSeen, spec: LaunchSpec) -> str:
@@ -199,13 +198,15 @@ def _against_an_end(old: InstanceSeen, *, in_place: bool) -> Iterator[str]:
         yield f"port {old.in_the_way[0].port.number} is held by {holder(old.in_the_way[0])}"
 
 
-def _against_cutting_off(old: InstanceSeen, way: Way, allowed: frozenset[Allowed]) -> Iterator[str]:
+def _against_cutting_off(
+    old: InstanceSeen, way: Way, allowed: frozenset[Allowed], still_coming_s: float
+) -> Iterator[str]:
     people = old.calls.people if old.calls else None
     if people is None:
         yield f"who is in a call is unknown ({old.calls.source if old.calls else 'not counted'})"
     elif way is Way.IDLE_SWAP and people and old.calls:
         yield f"that would cut off {old.calls.says}"
-    elif way is Way.IDLE_SWAP and comeback_s(old):
+    elif way is Way.IDLE_SWAP and still_coming_s:
         yield COMING_BACK
     elif way in {Way.MOVE, Way.SWAP} and Allowed.RECONNECT not in allowed:
         yield "nobody accepted that people reconnect (--allow-reconnect)"
