@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import attrs
 import jwt
 import pytest
 import redis
@@ -100,6 +101,42 @@ def test_an_upgrade_that_nobody_in_a_call_notices(stack: Stack, livekit_servers:
     stack.until("the old slot has ended", lambda: stack.media.ensure().converged, within_s=ENDED_S)
     assert stack.servers() == {"b": "1.13.5-r1"}
     assert stack.media.ensure().changed is False
+
+
+def test_a_slot_stays_while_it_relays_somebodys_signals(stack: Stack, livekit_servers: dict[str, Path]) -> None:
+    """Who joined at its address and is in a room of the other slot would lose the call with it, so they are counted."""
+    running(stack, "1.13.3", livekit_servers)
+    wanted(stack, "1.13.5", livekit_servers)
+    with Call() as call:
+        with Call() as stays:
+            stays.start([stack.seat("alice", "stays")])
+            stack.media.ensure()
+            direct = stack.seat("bob", "new")
+            assert stack.slot_of(direct) == "b"
+            relayed = attrs.evolve(stack.seat("carol", "new"), url=stack.seat("dora", "stays").url)
+            assert stack.slot_of(relayed) == "a"
+            call.start([direct, relayed])
+        call.listen(BASELINE_S)
+        call.mark("the room of the old slot has ended")
+        stack.until("the old slot has no room", lambda: rooms_of_node(stack, "a") == {}, within_s=60.0)
+        stack.until("alice is seen to have left", lambda: counted(stack) == {"a": (0, 1), "b": (1, 2)}, within_s=30.0)
+        # Longer than anybody with its address is waited for.
+        asked_until_s = time.monotonic() + 15.0
+        while time.monotonic() < asked_until_s:
+            assert not stack.media.ensure().changed
+            time.sleep(0.5)
+        reports = call.report()
+    assert_unnoticed(reports)
+    stack.until_empty()
+    stack.until("the old slot has ended", lambda: stack.media.ensure().converged, within_s=ENDED_S)
+    assert stack.servers() == {"b": "1.13.5-r1"}
+
+
+def counted(stack: Stack) -> dict[str, tuple[int | None, int | None]]:
+    """Rooms and people of each slot, as they are counted for a decision."""
+    return {
+        seen.spec.slot: (seen.calls.rooms, seen.calls.people) for seen in stack.media.status().instances if seen.calls
+    }
 
 
 def test_what_a_killed_node_leaves_is_cleared_away_and_who_came_back_is_not(
