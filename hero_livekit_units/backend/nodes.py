@@ -31,6 +31,10 @@ _LARGEST_PAGE = 1 << 20
 _NODE_ID = re.compile(rb'^livekit_[a-z_]+\{(?:[^}]*,)?node_id="([^"]+)"', re.MULTILINE)
 
 
+class RedisRefuses(NoAnswer):
+    """Redis answers, and does not let us in: it has another password for now, or gives us no right to our own key."""
+
+
 @frozen
 class RedisAddress:
     """Where a Redis is, and who we are to it."""
@@ -75,6 +79,7 @@ class Cluster:
         from redis.retry import Retry  # noqa: PLC0415
 
         self._failed = redis.RedisError
+        self._refused = (redis.AuthenticationError, redis.ResponseError)
         self._name = f"Redis at {where.host}:{where.port}"
         self._redis: Any = redis.Redis(
             host=where.host,
@@ -123,5 +128,7 @@ class Cluster:
     def _answers(self) -> Iterator[None]:
         try:
             yield
+        except self._refused as error:
+            raise RedisRefuses(f"{self._name} refuses us ({type(error).__name__})") from error
         except self._failed as error:
             raise NoAnswer(f"{self._name} does not answer as it should ({type(error).__name__})") from error

@@ -9,13 +9,14 @@ replaced, a request is held.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from starlette.concurrency import run_in_threadpool
 
-from hero_livekit_units.backend.nodes import Cluster, RedisAddress, nodes_of
+from hero_livekit_units.backend.nodes import Cluster, RedisAddress, RedisRefuses, nodes_of
 from hero_livekit_units.backend.service import NoAnswer, RoomService
 from hero_livekit_units.errors import DaemonError
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 HOLD_S = 5.0  # a livekit-server that is replaced answers again after 0.05 s; one that is read from a cold disk, 1 s
 _ASK_AGAIN_S = 0.05
+
+_log = logging.getLogger("lk-backend")
 
 
 class Rooms:
@@ -44,6 +47,7 @@ class Rooms:
         # Of two who ask for a new room while new rooms begin to go elsewhere, the second finds what the first made.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._cluster: tuple[RedisAddress, Cluster] | None = None
+        self._told = ""
 
     async def address(self, room: str) -> str:
         """Where to join this room, ws:// or wss://.
@@ -67,8 +71,11 @@ class Rooms:
         if routes.redis is None:
             return self._place_on_slots(room, routes)
         cluster = self._cluster_at(routes.redis)
-        with cluster.turn(room):
-            return self._place_on_nodes(room, routes, cluster)
+        try:
+            with cluster.turn(room):
+                return self._place_on_nodes(room, routes, cluster)
+        except RedisRefuses as error:
+            return self._place_unseen(room, routes, str(error))
 
     def _place_on_slots(self, room: str, routes: Routes) -> str:
         for url in routes.slots.values():
@@ -92,6 +99,16 @@ class Rooms:
                     return url
         self._service.make(routes.url, room, node=wanted)
         return joined.get(cluster.node_of(room), routes.url)
+
+    def _place_unseen(self, room: str, routes: Routes, why: str) -> str:
+        """While Redis does not let us in, as between its old password and the new one: livekit-server leads there."""
+        if self._told != why:
+            self._told = why
+            _log.warning("%s: a room may be made by two at once, and who joins may be relayed", why)
+        nodes = nodes_of(routes.gauges)
+        wanted = next((node for slot, node in nodes.items() if routes.slots.get(slot) == routes.url), "")
+        self._service.make(routes.url, room, node=wanted)
+        return routes.url
 
     def _cluster_at(self, where: RedisAddress) -> Cluster:
         if self._cluster is None or self._cluster[0] != where:

@@ -71,7 +71,7 @@ def choose(observed: Observed, desired: Desired, allowed: frozenset[Allowed] = f
     if old:
         now = routed(observed, desired)
         serving = min(old, key=lambda slot: (seen[slot].verdict is not Verdict.HEALTHY, slot != now))
-        return _replacement(desired, seen, serving, allowed)
+        return _replacement(desired, seen, serving, allowed, _not_as_needed(observed, desired))
     startable = [slot for slot in desired.slots if seen[slot].verdict is Verdict.STOPPED]
     return Target(startable[0] if startable else desired.slots[0])
 
@@ -114,9 +114,22 @@ def routed(observed: Observed, desired: Desired) -> str | None:
     return None
 
 
-def _replacement(desired: Desired, seen: dict[str, InstanceSeen], serving: str, allowed: frozenset[Allowed]) -> Target:
+def _not_as_needed(observed: Observed, desired: Desired) -> str:
+    """What runs in another way than the new media need it to, in words, "" for nothing; what steers is told live."""
+    media = next(iter(desired.media.values()))
+    for spec in desired.preferred:
+        if spec.instance in media.after and not spec.new_rooms:
+            found = observed.instance(spec.instance)
+            if found.process is not None and not runs(found, spec):
+                return f"{spec.instance} has to be replaced before: {difference(found, spec)}"
+    return ""
+
+
+def _replacement(
+    desired: Desired, seen: dict[str, InstanceSeen], serving: str, allowed: frozenset[Allowed], not_as_needed: str
+) -> Target:
     free = next((slot for slot in desired.slots if slot != serving and _is_free(seen[slot])), None)
-    look = _Look(desired, seen, serving, free, allowed)
+    look = _Look(desired, seen, serving, free, allowed, not_as_needed)
     at_start = f"{desired.media[serving].unit} takes over another release or configuration only at its start"
     passed = [PassedOver(Way.NOTHING, look.what), PassedOver(Way.LIVE, at_start)]
     for way in (Way.TWO_SLOT, Way.IDLE_SWAP, Way.MOVE, Way.SWAP, Way.DRAIN):
@@ -137,6 +150,7 @@ class _Look:
     serving: str
     free: str | None
     allowed: frozenset[Allowed]
+    not_as_needed: str
 
     @property
     def what(self) -> str:
@@ -153,6 +167,8 @@ class _Look:
                 yield f"{spec.release} may not replace {old.release} by {way}"
         if way in {Way.TWO_SLOT, Way.MOVE}:
             yield from self._against_two_slots()
+        if way is not Way.IDLE_SWAP and self.not_as_needed:
+            yield self.not_as_needed  # while nobody is in a call, that is replaced in the same plan
         if way is not Way.TWO_SLOT:
             yield from _against_an_end(old, in_place=way is not Way.MOVE)
             yield from _against_cutting_off(old, way, self.allowed, comeback_s(old, self.desired))

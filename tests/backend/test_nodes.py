@@ -11,6 +11,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 import redis
 
@@ -59,12 +60,15 @@ def store(where: RedisAddress) -> Iterator[redis.Redis]:
 class Node:
     """A livekit-server so far as nodes and rooms go: it puts rooms where it is told, with no lock, and tells who it is.
 
-    made: rooms that it was asked to make. says: its gauges, where those are others than a livekit-server's.
+    made: rooms that it was asked to make. put: those that it decided about. both: two decide at once, who wait for each
+    other there. says: its gauges, where those are others than a livekit-server's.
     """
 
     def __init__(self, name: str, store: redis.Redis, *, joined: bool = True) -> None:
         self.name = name
         self.made: list[tuple[str, str]] = []
+        self.put: list[str] = []
+        self.both: threading.Barrier | None = None
         self.rooms: set[str] = set()
         self.says: bytes | None = None
         if joined:
@@ -88,6 +92,9 @@ class Node:
                     on = store.hget("room_node_map", room)
                     if on is None or not store.hexists("nodes", str(on)):
                         time.sleep(DECIDING_S)
+                        if node.both is not None:
+                            node.both.wait(5.0)
+                        node.put.append(room)
                         store.hset("room_node_map", room, wanted["node_id"])
                 self.answer(b"{}")
 
@@ -173,20 +180,18 @@ def test_two_backends_that_make_a_room_at_once(
     assert [urls[str(store.hget("room_node_map", f"r{at}"))] for at in range(30)] == [url for url, _ in found]
     assert list(store.scan_iter("hlu:*")) == []
 
+    a, b = nodes
+    assert sorted(a.put + b.put) == sorted(f"r{at}" for at in range(30))
+
     service = RoomService(key=API_KEY, secret=API_SECRET)
-    seen: set[str] = set()
-
-    def make(node: Node) -> None:
-        service.make(node.url, "quarrel", node=node.name)
-        seen.add(str(store.hget("room_node_map", "quarrel")))
-
-    both = [threading.Thread(target=make, args=(node,)) for node in nodes]
-    for thread in both:
+    a.both = b.both = threading.Barrier(2)
+    quarrel = [threading.Thread(target=service.make, args=(n.url, "quarrel"), kwargs={"node": n.name}) for n in nodes]
+    for thread in quarrel:
         thread.start()
-        time.sleep(DECIDING_S / 2)
-    for thread in both:
+    for thread in quarrel:
         thread.join()
-    assert seen == {"ND_a", "ND_b"}
+    assert "quarrel" in a.put
+    assert "quarrel" in b.put
 
 
 def test_a_slot_that_does_not_use_redis_yet(where: RedisAddress, store: redis.Redis) -> None:
@@ -204,15 +209,29 @@ def test_a_slot_that_does_not_use_redis_yet(where: RedisAddress, store: redis.Re
         new.close()
 
 
-def test_redis_is_away(nodes: tuple[Node, Node], where: RedisAddress) -> None:
+def test_redis_is_away(nodes: tuple[Node, Node]) -> None:
     """Nobody is sent anywhere on a guess; no password is told."""
     (number,) = free_ports(1)
     with pytest.raises(DaemonError, match=f"Redis at 127.0.0.1:{number} does not answer") as caught:
         address(routes_to(nodes[0], nodes, RedisAddress("127.0.0.1", number, password="hidden")))
     assert "hidden" not in str(caught.value)
     assert nodes[0].made == []
-    with pytest.raises(NoAnswer, match="AuthenticationError"):
-        Cluster(RedisAddress(where.host, where.port, password="wrong")).node_of("x")
+
+
+@pytest.mark.parametrize(("username", "password"), [("", "wrong"), ("", ""), ("eve", "x")])
+def test_redis_does_not_let_us_in(
+    username: str, password: str, nodes: tuple[Node, Node], where: RedisAddress, store: redis.Redis
+) -> None:
+    """As while it has its old password: rooms are made on the wanted node all the same, and any slot leads there."""
+    a, b = nodes
+    store.hset("room_node_map", "old", a.name)
+    stranger = attrs.evolve(where, username=username, password=password)
+    routes = routes_to(b, nodes, stranger)
+    assert address(routes, "new") == b.url
+    assert address(routes, "old") == b.url
+    assert store.hgetall("room_node_map") == {"old": a.name, "new": b.name}
+    with pytest.raises(NoAnswer, match="refuses us"):
+        Cluster(stranger).node_of("x")
 
 
 def test_another_holds_the_turn(where: RedisAddress, store: redis.Redis) -> None:

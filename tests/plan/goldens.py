@@ -610,6 +610,32 @@ ON_REDIS = {
         without(NODES, "two-slot", "move"),
         allowed=RECONNECT,
     ),
+    "redis-changes-with-what-needs-it": Case(
+        "As when its password is another one: a server with the new one could not start beside the old Redis.",
+        world(
+            healthy(REDIS, process=OLD_REDIS),
+            healthy(NODE_A, process=OLDER, calls=CROWD),
+            stopped(NODE_B),
+            healthy(BESIDE_A),
+        ),
+        NODES,
+    ),
+    "redis-changes-with-what-needs-it-and-a-reconnect-is-accepted": Case(
+        "The same: people would lose their server, and the new one could not start.",
+        world(
+            healthy(REDIS, process=OLD_REDIS),
+            healthy(NODE_A, process=OLDER, calls=CROWD),
+            stopped(NODE_B),
+            healthy(BESIDE_A),
+        ),
+        NODES,
+        allowed=RECONNECT | DRAIN,
+    ),
+    "redis-changes-with-what-needs-it-while-idle": Case(
+        "Nobody is in a call: first Redis, then the server in its place.",
+        world(healthy(REDIS, process=OLD_REDIS), healthy(NODE_A, process=OLDER), stopped(NODE_B), healthy(BESIDE_A)),
+        NODES,
+    ),
     "redis-behind-the-front": Case(
         "The front cannot tell a node where to put a room: the upgrade waits until everybody has left.",
         world(
