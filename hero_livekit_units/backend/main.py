@@ -67,8 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Environment: LIVEKIT_API_KEY, LIVEKIT_API_SECRET, LIVEKIT_URL, BACKEND_SECRET and SQLITE_PATH are "
         "needed; PORT is 8080, BIND 127.0.0.1 and TOKEN_TTL_S 21600 unless set. In the place of "
         "LIVEKIT_URL, ROUTES_FILE names a JSON file with join_url, for new rooms, and slots, the addresses at which "
-        "rooms that run are looked for. With "
-        "OLD_BACKEND_SECRET, callers may show that one too.",
+        "rooms that run are looked for; where those are nodes of one Redis, also redis, and gauges, where each says "
+        "which node it is. With OLD_BACKEND_SECRET, callers may show that one too.",
         allow_abbrev=False,
     )
     parser.add_argument(

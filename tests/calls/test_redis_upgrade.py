@@ -306,7 +306,7 @@ def test_no_room_splits_whoever_asks_at_once(rooms: int, both: Both) -> None:
 
 
 def test_a_split_would_be_noticed(both: Both) -> None:
-    """The measurement proves itself: a room that is made to split counts as one; and some split by themselves."""
+    """The measurement proves itself: a room that is made to split counts as one. Without the defence some do."""
     store = redis.Redis(port=both.stack.media.settings().redis.port, decode_responses=True)
     nodes = list(store.hkeys("nodes"))
 
