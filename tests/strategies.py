@@ -52,6 +52,16 @@ FULL = Desired(
 FRONTED = desired_state(
     CATALOG, Settings(front=FrontSettings(enabled=True)), home="/srv/media", python="/usr/bin/python3"
 )
+# Both slots as nodes of a Redis of our own; and the same behind the front.
+NODES, NODES_BEHIND_FRONT = (
+    desired_state(
+        CATALOG,
+        Settings(redis=RedisSettings(enabled=True, own=True), front=FrontSettings(enabled=front)),
+        home="/srv/media",
+        python="/usr/bin/python3",
+    )
+    for front in (False, True)
+)
 REDIS, FRONT, MEDIA_ON_REDIS, BACKEND_BEHIND_FRONT = FULL.by_slot["a"]
 PID = ProcessId(4242, 1_000_000)
 ANSWERING = SupervisorSeen("embedded", "0.1.0", ProcessId(77, 5), Verdict.HEALTHY, "answered in 0.3 ms", "/s/rpc.sock")
@@ -168,12 +178,12 @@ def world(*instances: InstanceSeen, supervisor: SupervisorSeen = ANSWERING) -> O
 
 def with_media(desired: Desired, **changes: Any) -> Desired:
     """The desired state with other LaunchSpecs of the media."""
-    return Desired(
-        {
+    return attrs.evolve(
+        desired,
+        by_slot={
             slot: tuple(attrs.evolve(spec, **changes) if spec.carries_calls else spec for spec in specs)
             for slot, specs in desired.by_slot.items()
         },
-        desired.steering,
     )
 
 

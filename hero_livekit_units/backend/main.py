@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,8 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Environment: LIVEKIT_API_KEY, LIVEKIT_API_SECRET, LIVEKIT_URL, BACKEND_SECRET and SQLITE_PATH are "
         "needed; PORT is 8080, BIND 127.0.0.1 and TOKEN_TTL_S 21600 unless set. In the place of "
         "LIVEKIT_URL, ROUTES_FILE names a JSON file with join_url, for new rooms, and slots, the addresses at which "
-        "rooms that run are looked for. GATE_FILE "
-        "names a file that is there while token requests are to be held. With "
+        "rooms that run are looked for; where those are nodes of one Redis, also redis, and gauges, where each says "
+        "which node it is. GATE_FILE names a file that is there while token requests are to be held. With "
         "OLD_BACKEND_SECRET, callers may show that one too.",
         allow_abbrev=False,
     )
@@ -118,11 +119,17 @@ def _serve(settings: Settings, store: Store, listener: socket.socket, routes: Ca
     import uvicorn  # noqa: PLC0415
 
     from hero_livekit_units.backend.app import build_app  # noqa: PLC0415
+    from hero_livekit_units.backend.ended import EndedNodes  # noqa: PLC0415
     from hero_livekit_units.backend.gate import Gate, GateFile  # noqa: PLC0415
     from hero_livekit_units.backend.rooms import Rooms  # noqa: PLC0415
+    from hero_livekit_units.backend.service import RoomService  # noqa: PLC0415
 
     rooms = Rooms(routes, key=settings.api_key, secret=settings.api_secret)
     gate = Gate(GateFile(settings.gate_file).now) if settings.gate_file else None
+    service = RoomService(key=settings.api_key, secret=settings.api_secret)
+    ended = EndedNodes(routes, service, settings.sqlite_path.with_name("nodes.json"))
+    over = threading.Event()
+    threading.Thread(target=ended.watch, args=(over,), name="ended nodes", daemon=True).start()
 
     server = uvicorn.Server(
         uvicorn.Config(
@@ -152,4 +159,5 @@ def _serve(settings: Settings, store: Store, listener: socket.socket, routes: Ca
     host, port = listener.getsockname()[:2]
     _log.info("lk-backend %s listens on %s", VERSION, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     server.run(sockets=[listener])
+    over.set()
     _log.info("stopped")

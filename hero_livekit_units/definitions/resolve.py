@@ -113,7 +113,11 @@ def resolve(
             )
             for name, probe in sorted(definition.probes.items())
         ),
-        calls=tuple((source, own_ports[source.port]) for source in definition.calls.sources)
+        calls=tuple(
+            (source, own_ports[source.port])
+            for source in definition.calls.sources
+            if _is_there(open_names, when="", unless=source.unless)
+        )
         if definition.calls
         else (),
         stop=definition.stop,

@@ -181,7 +181,9 @@ def _ports(definition: Definition) -> Iterator[Fault]:
         yield from _port_names(name, port)
     wanted: list[tuple[KeyPath, str]] = [(("probes", name, "port"), p.port) for name, p in definition.probes.items()]
     if definition.calls:
-        wanted += [(("calls", "sources", at, "port"), s.port) for at, s in enumerate(definition.calls.sources)]
+        for at, source in enumerate(definition.calls.sources):
+            wanted += [(("calls", "sources", at, "port"), source.port)]
+            yield from _setting(("calls", "sources", at, "unless"), source.unless)
     for path, port_name in wanted:
         meant = definition.ports.get(port_name)
         if meant is None:
@@ -194,9 +196,13 @@ def _port_names(name: str, port: PortSection) -> Iterator[Fault]:
     for open_name in template.names(port.bind):
         if open_name not in PARAMETERS:
             yield ("ports", name, "bind"), f"unknown parameter ${{{open_name}}}", "such as ${network.bind}"
-    for key, setting in (("when", port.when), ("unless", port.unless)):
-        if setting and setting not in setting_fields():
-            yield ("ports", name, key), f"not a key of media.toml: {setting!r}", "such as turn.enabled"
+    yield from _setting(("ports", name, "when"), port.when)
+    yield from _setting(("ports", name, "unless"), port.unless)
+
+
+def _setting(path: KeyPath, setting: str) -> Iterator[Fault]:
+    if setting and setting not in setting_fields():
+        yield path, f"not a key of media.toml: {setting!r}", "such as turn.enabled"
 
 
 def _times(definition: Definition) -> Iterator[Fault]:

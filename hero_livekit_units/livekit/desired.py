@@ -9,7 +9,7 @@ import attrs
 
 from hero_livekit_units.definitions.resolve import ports_of, resolve
 from hero_livekit_units.livekit import config
-from hero_livekit_units.model.desired import Desired, Steering
+from hero_livekit_units.model.desired import Desired, Returning, Steering
 from hero_livekit_units.model.drain import Terms, Then
 from hero_livekit_units.model.launch import connect_host, instance_name
 from hero_livekit_units.model.settings import Settings, setting_values
@@ -43,15 +43,25 @@ def wanted_units(settings: Settings) -> tuple[str, ...]:
 _BY_TOKENS = Steering(possible=True, grace_s=10.0)
 # The front knows each room, and whoever joins has the address of the front only.
 _BY_FRONT = Steering(possible=True)
+# Only when Redis has not heard of a node for five seconds do its rooms go to another; measured 4.0 to 8.6 s.
+_BY_REDIS = Returning(gap_s=9.0, within_s=15.0)
 _NOT_STEERED = {
     "off": "media.toml says two_slots = false",
-    "redis": "with Redis livekit-server chooses the slot of a new room itself",
+    # The front sees a join only when its room may be on any node already, and knows of no nodes.
+    "front": "with Redis livekit-server chooses the slot of a room itself, whatever slot the front sends its people to",
+    # lk-backend has to name the node of a slot, and the gauges are where a slot tells it.
+    "locked": "with Redis two slots need the gauges of livekit-server, and media.toml puts a password before them",
 }
 
 
 def steering(settings: Settings) -> Steering:
     """Whether a join for a room that runs is sent to its slot, and one for a new room to the slot that is wanted."""
-    why_not = {"off": not settings.livekit.two_slots, "redis": settings.redis.enabled}
+    redis = settings.redis.enabled
+    why_not = {
+        "off": not settings.livekit.two_slots,
+        "front": redis and settings.front.enabled,
+        "locked": redis and _gauges_locked(settings),
+    }
     because = next((_NOT_STEERED[name] for name, holds in why_not.items() if holds), "")
     if because:
         return Steering(possible=False, because=because)
@@ -80,6 +90,7 @@ def desired_state(
         },
         steering(settings),
         Terms(settings.drain.within_s, Then(settings.drain.then), settings.drain.idle_room_s),
+        _BY_REDIS if settings.redis.enabled else Returning(),
     )
 
 
@@ -140,6 +151,7 @@ def _parameters(settings: Settings, chosen: Mapping[str, Definition], python: st
         **setting_values(settings),
         **{f"media.{slot}.{name}": number for slot, found in numbers.items() for name, number in found.items()},
         **{f"media.{slot}.url": _slot_url(settings, found["http"]) for slot, found in numbers.items()},
+        **{f"media.{slot}.gauges": _gauges_url(settings, found["prometheus"]) for slot, found in numbers.items()},
         **_ends(settings.livekit.udp_range, "livekit.udp_first", "livekit.udp_last"),
         **_ends(settings.turn.relay_range if settings.turn.enabled else "", "turn.relay_first", "turn.relay_last"),
         "front.tls": f" ssl crt {settings.front.certificate} alpn http/1.1" if settings.front.certificate else "",
@@ -167,9 +179,26 @@ def _join_url(settings: Settings, chosen: Mapping[str, Definition], media_port: 
 
 def _slot_url(settings: Settings, media_port: int) -> str | None:
     """Where people join a slot; None where they all join at one address, whatever the slot."""
-    if steering(settings) != _BY_TOKENS:
+    if steering(settings) != _BY_TOKENS and not _on_nodes(settings):
         return None
     return f"ws://{_in_url(connect_host(settings.network.bind))}:{media_port}"
+
+
+def _gauges_url(settings: Settings, port: int) -> str | None:
+    """Where a slot says which node it is, None where nobody has to know."""
+    if not _on_nodes(settings):
+        return None
+    return f"http://{_in_url(connect_host(settings.network.bind))}:{port}/metrics"
+
+
+def _on_nodes(settings: Settings) -> bool:
+    """Whether lk-backend makes rooms on nodes: also with one slot, as nodes of other hosts may be on that Redis."""
+    return settings.redis.enabled and not settings.front.enabled and not _gauges_locked(settings)
+
+
+def _gauges_locked(settings: Settings) -> bool:
+    prometheus = settings.livekit.config.get("prometheus", {})
+    return isinstance(prometheus, dict) and bool(prometheus.get("username") or prometheus.get("password"))
 
 
 def _redis_server(settings: Settings) -> str | None:

@@ -219,10 +219,14 @@ class ProbeSection:
 
 @frozen
 class CallSource:
-    """One entry of `[calls] sources`: where to count, on which port. The order of the list is the order of trust."""
+    """One entry of `[calls] sources`: where to count, on which port. The order of the list is the order of trust.
+
+    unless: a key of media.toml; while that is set, this source does not tell what is counted, and is not asked.
+    """
 
     kind: CallSourceKind
     port: str
+    unless: str = ""
 
 
 @frozen

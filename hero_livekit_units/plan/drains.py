@@ -34,7 +34,7 @@ def plan_drain(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
     if seen.drain.left_s == 0.0:
         if drain.then is Then.MOVE and group.seen(group.desired.media[group.slot]).verdict is Verdict.HEALTHY:
             because = f"the time of its drain is over: its rooms move to {to}"
-            group.act(Action.KILL, spec, because, reconnect(seen), pinned(seen))
+            group.act(Action.KILL, spec, because, reconnect(group, seen), pinned(seen))
             return
         if drain.then is Then.ANNOUNCE and not drain.announced:
             effect = Effect(Interruption.NONE, "every room gets a data message")

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 
 QUIET_S = 30.0  # livekit-server keeps who has lost the connection for 20 s or so
-RECONNECT_S = 0.8  # without sound, when a server is killed and started at once; the longest that was measured is 0.89
 WAIT_FOR_IDLE = "everybody has left (watch `hlu status`)"
 LAST_ROOM = "its last room has ended (then it is stopped)"
 NO_EFFECT = Effect(Interruption.NONE, "none")
@@ -275,7 +274,7 @@ def refuse_while_in_use(group: Group, instance: str, what: str, used: InstanceSe
         group.refuse(instance, f"{what}, but who is in a call is unknown ({why})", "calls can be counted")
     elif calls.people:
         group.refuse(instance, f"{what}, but that would cut off {calls.says}", WAIT_FOR_IDLE)
-    elif left_s := comeback_s(used):
+    elif left_s := comeback_s(used, group.desired):
         group.wait(instance, f"{what}, but {COMING_BACK}", "they are back, or gone", left_s)
     else:
         return False
@@ -289,10 +288,11 @@ def harm(kind: Interruption, seen: InstanceSeen, what: str, seconds: float | Non
     return Effect(kind, f"{who} {what}", rooms, people, seconds)
 
 
-def reconnect(seen: InstanceSeen) -> Effect:
+def reconnect(group: Group, seen: InstanceSeen) -> Effect:
     """What it does to people that their server is killed, and another one is there for them."""
-    says = f"lose the sound for about {RECONNECT_S:g} s and come back by themselves"
-    return harm(Interruption.RECONNECT, seen, says, RECONNECT_S)
+    gap_s = group.desired.returning.gap_s
+    says = f"lose the sound for about {gap_s:g} s and come back by themselves"
+    return harm(Interruption.RECONNECT, seen, says, gap_s)
 
 
 def occupancy(seen: InstanceSeen) -> str:

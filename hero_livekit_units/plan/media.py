@@ -65,7 +65,7 @@ def plan_replacement(group: Group, spec: LaunchSpec) -> None:
         case Way.SWAP:
             prepare(group, spec)
             plan_update(group, spec)
-            group.act(Action.SWAP, spec, what, reconnect(old), pinned(old))
+            group.act(Action.SWAP, spec, what, reconnect(group, old), pinned(old))
         case Way.DRAIN:
             effect = Effect(Interruption.JOINS_REFUSED, "nobody can join while the last calls end", seconds=None)
             group.act(Action.STOP, spec, f"{what}; it ends with its last call", effect, pinned(old))
@@ -87,7 +87,7 @@ def _plan_no_way(group: Group, spec: LaunchSpec, old: InstanceSeen, what: str) -
         stay = f"new rooms stay on slot {old.spec.slot}: {group.target.failure}"
         group.refuse(spec.instance, f"{what}, but {stay}", _RETRY)
     elif why == COMING_BACK:
-        group.wait(spec.instance, f"{what}, but {why}", "they are back, or gone", comeback_s(old))
+        group.wait(spec.instance, f"{what}, but {why}", "they are back, or gone", comeback_s(old, group.desired))
     else:
         group.refuse(spec.instance, f"{what}, but {why}", _possible_when(group, old))
 
@@ -160,7 +160,7 @@ def _plan_beside(group: Group, seen: InstanceSeen) -> None:
 
 def _plan_empty(group: Group, spec: LaunchSpec, seen: InstanceSeen, left_for_s: float) -> None:
     """A slot that nobody is in any more: it ends when nobody can be on the way to it."""
-    left_s = max(group.desired.steering.grace_s - left_for_s, comeback_s(seen))
+    left_s = max(group.desired.steering.grace_s - left_for_s, comeback_s(seen, group.desired))
     if left_s > 0:
         group.wait(spec.instance, "who was given its address may still come", LAST_ROOM, left_s)
     else:
@@ -185,7 +185,7 @@ def _plan_full(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
     beside = edge is None or Strategy.TWO_SLOT in edge.strategies
     failed = group.target.failing.get(spec.slot, "")
     if not beside and edge and Strategy.MOVE in edge.strategies and Allowed.RECONNECT in group.allowed:
-        group.act(Action.KILL, spec, f"its rooms move to {new.instance}", reconnect(seen), pinned(seen))
+        group.act(Action.KILL, spec, f"its rooms move to {new.instance}", reconnect(group, seen), pinned(seen))
     elif failed:
         group.wait(spec.instance, f"{failed}; {occupancy(seen)}", LAST_ROOM)
     else:

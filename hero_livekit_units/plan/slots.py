@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.launch import LaunchSpec
     from hero_livekit_units.model.observed import Observed
 
-COMEBACK_S = 6.0  # who lost a server is on the one that follows it within this time; measured 0.3 to 5.5 s
 COMING_BACK = "who lost the server before it may be on the way back"
 
 _STRATEGIES = {
@@ -83,7 +82,8 @@ def choose(observed: Observed, desired: Desired, allowed: frozenset[Allowed] = f
         serving = min(old, key=lambda slot: (seen[slot].verdict is not Verdict.HEALTHY, slot != now))
         known = "" if Allowed.RETRY in allowed else recorded(observed, desired)
         failure = next(iter(failing.values()), known)
-        return attrs.evolve(_replacement(desired, seen, serving, allowed, failure), failing=failing)
+        look = _Look(desired, seen, serving, allowed, failure, _not_as_needed(observed, desired))
+        return attrs.evolve(_replacement(look), failing=failing)
     startable = [slot for slot in desired.slots if seen[slot].verdict is Verdict.STOPPED]
     return Target(startable[0] if startable else desired.slots[0])
 
@@ -143,20 +143,27 @@ def _is_coming(seen: InstanceSeen, spec: LaunchSpec, *, serves: bool) -> bool:
     return seen.process is None and seen.verdict is Verdict.UNHEALTHY and (not serves or is_launch(seen, spec))
 
 
-def _replacement(
-    desired: Desired, seen: dict[str, InstanceSeen], serving: str, allowed: frozenset[Allowed], failure: str
-) -> Target:
-    free = next((slot for slot in desired.slots if slot != serving and _is_free(seen[slot])), None)
-    look = _Look(desired, seen, serving, free, allowed, failure)
-    at_start = f"{desired.media[serving].unit} takes over another release or configuration only at its start"
+def _not_as_needed(observed: Observed, desired: Desired) -> str:
+    """What runs in another way than the new media need it to, in words, "" for nothing; what steers is told live."""
+    media = next(iter(desired.media.values()))
+    for spec in desired.preferred:
+        if spec.instance in media.after and not spec.new_rooms:
+            found = observed.instance(spec.instance)
+            if found.process is not None and not runs(found, spec):
+                return f"{spec.instance} has to be replaced before: {difference(found, spec)}"
+    return ""
+
+
+def _replacement(look: _Look) -> Target:
+    at_start = f"{look.old.spec.unit} takes over another release or configuration only at its start"
     passed = [PassedOver(Way.NOTHING, look.what), PassedOver(Way.LIVE, at_start)]
     for way in (Way.TWO_SLOT, Way.IDLE_SWAP, Way.MOVE, Way.SWAP, Way.DRAIN):
         because = next(look.against(way), "")
         if not because:
-            there = free if way in _BESIDE and free is not None else serving
-            return Target(there, serving, way, tuple(passed))
+            there = look.free if way in _BESIDE and look.free is not None else look.serving
+            return Target(there, look.serving, way, tuple(passed))
         passed.append(PassedOver(way, because))
-    return Target(serving, serving, None, tuple(passed), failure=failure)
+    return Target(look.serving, look.serving, None, tuple(passed), failure=look.failure)
 
 
 @frozen
@@ -166,17 +173,25 @@ class _Look:
     desired: Desired
     seen: dict[str, InstanceSeen]
     serving: str
-    free: str | None
     allowed: frozenset[Allowed]
     failure: str
+    not_as_needed: str
+
+    @property
+    def old(self) -> InstanceSeen:
+        return self.seen[self.serving]
+
+    @property
+    def free(self) -> str | None:
+        return next((slot for slot in self.desired.slots if slot != self.serving and _is_free(self.seen[slot])), None)
 
     @property
     def what(self) -> str:
-        return difference(self.seen[self.serving], self.desired.media[self.serving])
+        return difference(self.old, self.desired.media[self.serving])
 
     def against(self, way: Way) -> Iterator[str]:
         """The reasons, the weightiest first."""
-        old, spec = self.seen[self.serving], self.desired.media[self.serving]
+        old, spec = self.old, self.desired.media[self.serving]
         if way is Way.DRAIN and old.drain is not None and old.drain.drain.signal is not Signal.NONE:
             yield "it may have got its stop signal already"
         if old.release != spec.release:
@@ -190,9 +205,11 @@ class _Look:
             yield self.failure
         if way in _BESIDE:
             yield from self._against_two_slots()
+        if way is not Way.IDLE_SWAP and self.not_as_needed:
+            yield self.not_as_needed  # while nobody is in a call, that is replaced in the same plan
         if way is not Way.TWO_SLOT:
             yield from _against_an_end(old, in_place=way is not Way.MOVE)
-            yield from _against_cutting_off(old, way, self.allowed)
+            yield from _against_cutting_off(old, way, self.allowed, comeback_s(old, self.desired))
 
     def _against_two_slots(self) -> Iterator[str]:
         if len(self.seen) < 2:
@@ -206,9 +223,9 @@ class _Look:
             yield self.desired.steering.because
 
 
-def comeback_s(seen: InstanceSeen) -> float:
+def comeback_s(seen: InstanceSeen, desired: Desired) -> float:
     """For how many seconds nobody in a call of this server means nothing yet, 0 for a server that is old enough."""
-    return max(COMEBACK_S - seen.process.age_s, 0.0) if seen.process else 0.0
+    return max(desired.returning.within_s - seen.process.age_s, 0.0) if seen.process else 0.0
 
 
 def difference(seen: InstanceSeen, spec: LaunchSpec) -> str:
@@ -239,13 +256,15 @@ def _against_an_end(old: InstanceSeen, *, in_place: bool) -> Iterator[str]:
         yield f"port {old.in_the_way[0].port.number} is held by {holder(old.in_the_way[0])}"
 
 
-def _against_cutting_off(old: InstanceSeen, way: Way, allowed: frozenset[Allowed]) -> Iterator[str]:
+def _against_cutting_off(
+    old: InstanceSeen, way: Way, allowed: frozenset[Allowed], still_coming_s: float
+) -> Iterator[str]:
     people = old.people
     if people is None:
         yield f"who is in a call is unknown ({old.calls.source if old.calls else 'not counted'})"
     elif way is Way.IDLE_SWAP and people and old.calls:
         yield f"that would cut off {old.calls.says}"
-    elif way is Way.IDLE_SWAP and comeback_s(old):
+    elif way is Way.IDLE_SWAP and still_coming_s:
         yield COMING_BACK
     elif way in {Way.MOVE, Way.SWAP} and Allowed.RECONNECT not in allowed:
         yield "nobody accepted that people reconnect (--allow-reconnect)"

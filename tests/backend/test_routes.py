@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hero_livekit_units.atomic import write_atomically
+from hero_livekit_units.backend.nodes import RedisAddress
 from hero_livekit_units.backend.routes import Routes, RoutesFile
 from hero_livekit_units.errors import DaemonError
 
@@ -36,6 +37,21 @@ def test_it_is_read_again_when_it_was_replaced(tmp_path: Path) -> None:
     assert routes.now() == Routes("wss://calls.example", {})
 
 
+def test_slots_that_are_nodes_of_one_redis(tmp_path: Path) -> None:
+    """Where that is, and where each slot says which node it is; nobody is shown the password."""
+    found = {"address": "[::1]:6379", "username": "eve", "password": "hidden", "db": 2, "tls": True}
+    path = written(
+        tmp_path / "runtime.json", join_url=A, slots={"a": A}, gauges={"a": "http://h:1/metrics"}, redis=found
+    )
+    routes = RoutesFile(path).now()
+    assert routes.gauges == {"a": "http://h:1/metrics"}
+    assert routes.redis == RedisAddress("::1", 6379, "eve", "hidden", 2, tls=True)
+    assert "hidden" not in repr(routes)
+    # Without two slots or behind a front it is of no matter to lk-backend.
+    written(path, join_url=A, redis=found)
+    assert RoutesFile(path).now() == Routes(A)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -46,6 +62,14 @@ def test_it_is_read_again_when_it_was_replaced(tmp_path: Path) -> None:
         ('{"join_url": 7}', "join_url and slots are not addresses"),
         ('{"join_url": "ws://h:1", "slots": []}', "join_url and slots are not addresses"),
         ('{"join_url": "ws://h:1", "slots": {"a": null}}', "join_url and slots are not addresses"),
+        ('{"join_url": "ws://h:1", "gauges": {"a": "http://h:2"}}', "gauges needs addresses"),
+        (
+            '{"join_url": "ws://h:1", "gauges": {"a": "ws://h:2"}, "redis": {"address": "h:3"}}',
+            "gauges needs addresses",
+        ),
+        ('{"join_url": "ws://h:1", "gauges": ["http://h:2"], "redis": {"address": "h:3"}}', "gauges needs addresses"),
+        ('{"join_url": "ws://h:1", "gauges": {}, "redis": {"address": "h"}}', "gauges needs addresses"),
+        ('{"join_url": "ws://h:1", "gauges": {}, "redis": {"address": "h:3", "db": true}}', "gauges needs addresses"),
     ],
 )
 def test_what_it_must_hold(text: str, reason: str, tmp_path: Path) -> None:

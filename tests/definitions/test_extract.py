@@ -49,7 +49,7 @@ def test_the_names() -> None:
         "redis.conf": ("redis_password",),
         "livekit.yaml": ("api_keys", "redis_password", "webhook_key"),
         "backend.env": ("api_key", "api_secret", "backend_secret", "old_backend_secret"),
-        "runtime.json": ("api_key", "api_secret", "backend_secret"),
+        "runtime.json": ("api_key", "api_secret", "backend_secret", "redis_password"),
     }
 
 

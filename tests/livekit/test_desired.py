@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.launch import LaunchSpec
 
 TURN = "[turn]\nenabled = true\n"
+REDIS_HERE = "[redis]\nenabled = true\nown = true"
 
 
 def media(catalog: Catalog, text: str) -> LaunchSpec:
@@ -176,24 +177,52 @@ def test_where_people_join(text: str, url: str, token_url: str, catalog: Catalog
         ("", ""),
         ("[livekit]\ntwo_slots = false", "media.toml says two_slots = false"),
         ("[front]\nenabled = true", ""),
-        ("[redis]\nenabled = true\nown = true", "with Redis livekit-server chooses the slot of a new room itself"),
+        (REDIS_HERE, ""),
+        (f"{REDIS_HERE}\n[livekit]\ntwo_slots = false", "media.toml says two_slots = false"),
+        (
+            f"{REDIS_HERE}\n[front]\nenabled = true",
+            "with Redis livekit-server chooses the slot of a room itself, whatever slot the front sends its people to",
+        ),
+        (
+            f"{REDIS_HERE}\n[livekit.config.prometheus]\nusername = 'eve'\npassword = 'x'",
+            "with Redis two slots need the gauges of livekit-server, and media.toml puts a password before them",
+        ),
     ],
-    ids=["by-tokens", "off", "front", "redis"],
+    ids=["by-tokens", "off", "front", "redis", "redis-off", "redis-and-front", "redis-and-locked-gauges"],
 )
 def test_whether_joins_are_steered(text: str, because: str, catalog: Catalog) -> None:
     """By the front, or else by lk-backend, unless media.toml says no or livekit-server chooses itself.
 
-    lk-backend knows the addresses of the slots only where it has to find a room there.
+    lk-backend knows the addresses of the slots only where it has to find or make a room there, and with Redis where
+    each says which node it is.
     """
     settings = read_settings(text, "media.toml", catalog)
     found = desired_state(catalog, settings, home="/srv/media", python="/usr/bin/python3")
     assert (found.steering.possible, found.steering.because) == (not because, because)
     (runtime,) = found.preferred[-1].live_files
-    assert ("slots" in runtime.values) == (not because and not settings.front.enabled)
-    assert found.steering.grace_s == (10.0 if "slots" in runtime.values else 0.0)
+    on_nodes = REDIS_HERE in text and not settings.front.enabled and not settings.livekit.config
+    assert ("slots" in runtime.values) == (on_nodes or (not because and not settings.front.enabled))
+    gauges = {"a": "http://127.0.0.1:6789/metrics", "b": "http://127.0.0.1:6799/metrics"}
+    assert runtime.values.get("gauges") == (gauges if on_nodes else None)
+    assert found.steering.grace_s == (10.0 if not because and not settings.front.enabled else 0.0)
     assert [spec.unit for spec in found.steering_units["a"]] == (
         ["livekit-front"] if settings.front.enabled else ["lk-backend"]
     )
+
+
+@pytest.mark.parametrize(
+    ("version", "text", "kinds"),
+    [
+        ("1.13.5", "", ["debug-rooms", "prometheus", "list-rooms"]),
+        ("1.13.5", REDIS_HERE, ["prometheus"]),
+        ("1.11.0", "", ["prometheus", "list-rooms"]),
+        ("1.11.0", REDIS_HERE, ["prometheus"]),
+    ],
+)
+def test_where_calls_are_counted(version: str, text: str, kinds: list[str], catalog: Catalog) -> None:
+    """With Redis only what is of this one node and counts those whose signals it relays: no count beats a wrong one."""
+    found = media(catalog, f"{text}\n[livekit]\nversion = '{version}'")
+    assert [source.kind for source, _ in found.calls] == kinds
 
 
 @pytest.mark.parametrize("wanted", ["1.11.0", "1.11.0-r1"])

@@ -67,6 +67,8 @@ from tests.strategies import (
     MEDIA,
     MEDIA_B,
     MEDIA_ON_REDIS,
+    NODES,
+    NODES_BEHIND_FRONT,
     OLD_MEDIA,
     REDIS,
     SILENT,
@@ -144,9 +146,10 @@ def _old_server(found: InstanceSeen, calls: CallsSeen | None) -> InstanceSeen:
     return attrs.evolve(found, foreign=attrs.evolve(OLD_MEDIA, calls=calls))
 
 
-def _on(spec: LaunchSpec, **changes: Any) -> InstanceSeen:
+def _on(spec: LaunchSpec, *, age_s: float | None = None, **changes: Any) -> InstanceSeen:
     """The media of before on a slot: another release, that the supervisor owns."""
-    return healthy(spec, process=BEFORE if spec is MEDIA else BEFORE_B, **changes)
+    before = BEFORE if spec.slot == "a" else BEFORE_B
+    return healthy(spec, process=before if age_s is None else attrs.evolve(before, age_s=age_s), **changes)
 
 
 def _blind(spec: LaunchSpec) -> InstanceSeen:
@@ -167,9 +170,13 @@ GONE = "/srv/media/bin/livekit-server"
 THIRD = attrs.evolve(MEDIA, slot="c", digest="c" * 16)
 THREE_SLOTS = Desired({**STEERED.by_slot, "c": (THIRD, BACKEND)}, STEERED.steering)
 NO_TWO_SLOT = without(STEERED, "two-slot")
+NODE_A, NODE_B = NODES.media.values()
+_, FRONT_A, NODE_A_BEHIND, BESIDE_FRONT = NODES_BEHIND_FRONT.preferred
+BESIDE_A, BESIDE_B = (NODES.by_slot[slot][-1] for slot in ("a", "b"))
 ENDED = entry(MEDIA, wanted=False, state=EntryState.STOPPED, process=None)
 CROWD = CallsSeen(2, 7, "debug-rooms")
 EMPTY = CallsSeen(0, 0, "debug-rooms")
+RELAYED = CallsSeen(0, 1, "prometheus on port 6789")
 UNCOUNTED = CallsSeen(None, None, "debug-rooms: no answer; prometheus: no answer")
 OLD_BACKEND_RELEASE = attrs.evolve(OLD_BACKEND, release="0.0.9-r1")
 UNSEEN_STRANGER = Foreign(None, "sshd", "root", 0, 0, (), "its owner ends it", None)
@@ -643,6 +650,70 @@ REPLACE = {
         "The old server is not ready and may have calls: how many is unknown, so it stays.",
         world(attrs.evolve(not_ready(), process=BEFORE), healthy(BACKEND)),
         allowed=RECONNECT,
+    ),
+}
+ON_REDIS = {
+    "redis-two-slot-begins": Case(
+        "Both slots are nodes of one Redis: the new release starts beside the old one, as without it.",
+        world(healthy(REDIS), _on(NODE_A, calls=CROWD), stopped(NODE_B), healthy(BESIDE_A)),
+        NODES,
+    ),
+    "redis-two-slot-relayed": Case(
+        "No room is on the old slot, but the signals of somebody whose room is elsewhere: it stays, as they need it.",
+        world(healthy(REDIS), _on(NODE_A, calls=RELAYED), healthy(NODE_B), healthy(BESIDE_B)),
+        NODES,
+    ),
+    "redis-two-slot-ends": Case(
+        "Nobody is in a room of the old slot, nor connected to it: it ends.",
+        world(healthy(REDIS), _on(NODE_A), healthy(NODE_B), healthy(BESIDE_B)),
+        NODES,
+    ),
+    "redis-crashed-and-they-are-coming": Case(
+        "The server crashed 10 s ago: with Redis clients may still be on their way back, so it does not count as idle.",
+        world(healthy(REDIS), _on(NODE_A, age_s=10.0), stopped(NODE_B), healthy(BESIDE_A)),
+        without(NODES, "two-slot"),
+    ),
+    "redis-swaps": Case(
+        "A reconnect was accepted: with Redis it takes longer, and that is said.",
+        world(healthy(REDIS), _on(NODE_A, calls=CROWD), stopped(NODE_B), healthy(BESIDE_A)),
+        without(NODES, "two-slot", "move"),
+        allowed=RECONNECT,
+    ),
+    "redis-changes-with-what-needs-it": Case(
+        "As when its password is another one: a server with the new one could not start beside the old Redis.",
+        world(
+            healthy(REDIS, process=OLD_REDIS),
+            healthy(NODE_A, process=OLDER, calls=CROWD),
+            stopped(NODE_B),
+            healthy(BESIDE_A),
+        ),
+        NODES,
+    ),
+    "redis-changes-with-what-needs-it-and-a-reconnect-is-accepted": Case(
+        "The same: people would lose their server, and the new one could not start.",
+        world(
+            healthy(REDIS, process=OLD_REDIS),
+            healthy(NODE_A, process=OLDER, calls=CROWD),
+            stopped(NODE_B),
+            healthy(BESIDE_A),
+        ),
+        NODES,
+        allowed=RECONNECT | DRAIN,
+    ),
+    "redis-changes-with-what-needs-it-while-idle": Case(
+        "Nobody is in a call: first Redis, then the server in its place.",
+        world(healthy(REDIS, process=OLD_REDIS), healthy(NODE_A, process=OLDER), stopped(NODE_B), healthy(BESIDE_A)),
+        NODES,
+    ),
+    "redis-behind-the-front": Case(
+        "The front cannot tell a node where to put a room: the upgrade waits until everybody has left.",
+        world(
+            healthy(REDIS),
+            healthy(FRONT_A, routes=RoutesSeen("a", "m" * 16, (), None)),
+            _on(NODE_A_BEHIND, calls=CROWD),
+            healthy(BESIDE_FRONT),
+        ),
+        NODES_BEHIND_FRONT,
     ),
 }
 TWO_SLOTS = {
@@ -1141,7 +1212,7 @@ DRAINS = {
         STEERED,
     ),
 }
-CASES = DRAINS | RUN | BESIDE | STRANGERS | REPLACE | TWO_SLOTS | STOP | CONFIGURE
+CASES = DRAINS | RUN | BESIDE | STRANGERS | REPLACE | TWO_SLOTS | ON_REDIS | STOP | CONFIGURE
 
 
 def files() -> Iterator[tuple[Path, str]]:
