@@ -46,10 +46,18 @@ class Journal:
 
     def do(self, found: Plan, look: Look, world: World, progress: Progress) -> None:
         """Do the steps of a plan, all of them by what is desired, and note each one that reached its end."""
-        observe = partial(world.observer.observe, secrets=values(look.secrets), files=False)
+        secrets = values(look.secrets)
+        observe = partial(world.observer.observe, secrets=secrets, files=False)
         clock = world.clock
         executor = Executor(
-            world.registry, observe, progress, disk=world.disk, clock=clock.monotonic_s, sleep=clock.sleep
+            world.registry,
+            observe,
+            progress,
+            desired=look.desired,
+            attend=lambda spec, timeout_s: world.attend(spec, timeout_s, (secrets or {}).get("api_keys")),
+            disk=world.disk,
+            clock=clock.monotonic_s,
+            sleep=clock.sleep,
         )
         specs = {(spec.instance, spec.digest): spec for spec in look.desired.specs}
         for step in found.steps:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, assert_never
 
 import attrs
 
 from hero_livekit_units.errors import PlanStale, RegistryConflict, RegistryUnavailable, StepFailed, StepTimedOut
+from hero_livekit_units.execute.comeback import Watch
 from hero_livekit_units.execute.files import DISK, Disk
-from hero_livekit_units.execute.steering import steer
+from hero_livekit_units.execute.steering import move_rooms, steer
 from hero_livekit_units.livekit.keys import ensure_secrets
 from hero_livekit_units.model.observed import EntryState, Verdict
-from hero_livekit_units.model.plan import ENDING, Action
+from hero_livekit_units.model.plan import ENDING, Action, Interruption
 from hero_livekit_units.model.receipt import StepDone
+from hero_livekit_units.observe.observer import as_launched
 from hero_livekit_units.plan.simulate import reached, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from hero_livekit_units.model.comeback import Attendance
+    from hero_livekit_units.model.desired import Desired
     from hero_livekit_units.model.launch import LaunchFile, LaunchSpec
     from hero_livekit_units.model.observed import InstanceSeen, Observed, ProcessId
     from hero_livekit_units.model.plan import Step
@@ -30,6 +35,7 @@ _LONGEST_END_S = 30.0  # an end that is waited for here; a livekit-server with p
 _OTHER_FORM = "somebody else has registered it in another form since"
 _KILLED_S = 2.0  # from SIGKILL to the moment in which the supervisor knows; the embedded one takes 5 ms
 _STARTING = frozenset({Action.START, Action.RESTART, Action.SWAP})
+_ASKED_BEFORE_S, _ASKED_AFTER_S = 1.0, 0.25  # for an answer to who is in the calls, before their server ends and after
 
 
 class Progress(Protocol):
@@ -59,6 +65,8 @@ class Executor:
         registry: the supervisor.
         observe: looks at instances.
         progress: hears each step.
+        desired: all that should run.
+        attend: tells who is in the calls of an instance, within so many seconds; None when that cannot be told.
         disk: where files are.
         clock, sleep: seconds that only go forward, and to let them pass.
     """
@@ -69,6 +77,8 @@ class Executor:
         observe: Callable[[Sequence[LaunchSpec]], Observed],
         progress: Progress,
         *,
+        desired: Desired | None = None,
+        attend: Callable[[LaunchSpec, float], Attendance | None] = lambda _spec, _timeout_s: None,
         disk: Disk = DISK,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -76,6 +86,8 @@ class Executor:
         self._registry = registry
         self._observe = observe
         self._progress = progress
+        self._desired = desired
+        self._attend = attend
         self._disk = disk
         self._clock = clock
         self._sleep = sleep
@@ -91,23 +103,40 @@ class Executor:
         """
         began = self._clock()
         self._progress.step(step)
-        outcome = self._act(step, spec)
-        return StepDone(step, outcome, (self._clock() - began) * 1000)
+        watch = None
+        if step.effect.kind is Interruption.RECONNECT:
+            watch = self._watch(step, spec)
+        outcome = self._act(step, spec, watch)
+        took_ms = (self._clock() - began) * 1000
+        return StepDone(step, outcome, took_ms, watch.finish() if watch else None)
 
-    def _act(self, step: Step, spec: LaunchSpec) -> str:
+    def _watch(self, step: Step, spec: LaunchSpec) -> Watch | None:
+        """Who is in the calls that the step cuts off; None where nobody is, or nobody says who."""
+        process = self._look(spec).process
+        asked = as_launched(spec, process) if process else spec
+        there = self._attend(asked, _ASKED_BEFORE_S)
+        heir = next((one for one in self._media() if one.instance == step.to), spec)
+        if there is None or not there.tracks:
+            return None
+        return Watch(there, partial(self._attend, heir, _ASKED_AFTER_S), self._clock, self._sleep)
+
+    def _media(self) -> Sequence[LaunchSpec]:
+        return tuple(self._desired.media.values()) if self._desired else ()
+
+    def _act(self, step: Step, spec: LaunchSpec, watch: Watch | None) -> str:
         if step.action is Action.WRITE_FILES:
             self._disk.remove_unread(self._look(spec), spec)
             return self._write(spec.start_files)
         if step.action is Action.UPDATE:
             return self._update(step, spec)
         if step.action is Action.AWAIT_READY:
-            return self._await(step, spec, self._look(spec), None)
+            return self._await(step, spec, self._look(spec), None, self._sleep)
         before = self._look(spec)
         self._check(step, spec, before)
         if step.action is Action.REGISTER:
             return self._register(step, spec)
-        lost = self._ask(step, spec, before)
-        return self._await(step, spec, before, lost)
+        lost = self._ask(step, spec, before, watch)
+        return self._await(step, spec, before, lost, watch.pass_time if watch else self._sleep)
 
     def _register(self, step: Step, spec: LaunchSpec) -> str:
         try:
@@ -133,7 +162,9 @@ class Executor:
             what = f"{', '.join(differ)} changed since it was written" if differ else "its files cannot be read"
             raise StepFailed(f"{step.action} {spec.instance}", what, hint="ensure again; it writes them anew")
 
-    def _ask(self, step: Step, spec: LaunchSpec, before: InstanceSeen) -> RegistryUnavailable | None:
+    def _ask(
+        self, step: Step, spec: LaunchSpec, before: InstanceSeen, watch: Watch | None
+    ) -> RegistryUnavailable | None:
         """Tell the supervisor. An answer that did not arrive is returned: whether it acted, the world says."""
         try:
             match step.action:
@@ -142,12 +173,17 @@ class Executor:
                 case Action.RESTART:
                     self._registry.restart(spec.instance)
                 case Action.SWAP:
+                    if watch:
+                        watch.begin()
                     self._end_at_once(spec, before)
                     self._registry.start(spec.instance)
                 case Action.STOP:
                     self._registry.stop(spec.instance)
                 case Action.KILL:
+                    self._move_rooms(step, spec)
                     self._registry.stop(spec.instance)
+                    if watch:
+                        watch.begin()
                     self._registry.kill(spec.instance)
                 case Action.WRITE_FILES | Action.REGISTER | Action.UPDATE | Action.AWAIT_READY:
                     raise AssertionError("nothing to ask for")
@@ -156,6 +192,14 @@ class Executor:
         except RegistryUnavailable as error:
             return error
         return None
+
+    def _move_rooms(self, step: Step, spec: LaunchSpec) -> None:
+        """Have what stands before the slots send the rooms of an instance to the one that takes over."""
+        for heir in self._media():
+            if self._desired and heir.instance == step.to:
+                for front in self._desired.by_slot[heir.slot]:
+                    if front.new_rooms:
+                        move_rooms(front, spec.slot, heir.slot)
 
     def _end_at_once(self, spec: LaunchSpec, before: InstanceSeen) -> None:
         """Kill a process, and wait until the supervisor has seen its end: what it believes to run it does not start."""
@@ -183,7 +227,14 @@ class Executor:
         self._disk.write(files, ensure_secrets(self._registry))
         return f"wrote {', '.join(file.path for file in files)}"
 
-    def _await(self, step: Step, spec: LaunchSpec, before: InstanceSeen, lost: RegistryUnavailable | None) -> str:
+    def _await(
+        self,
+        step: Step,
+        spec: LaunchSpec,
+        before: InstanceSeen,
+        lost: RegistryUnavailable | None,
+        pass_time: Callable[[float], None],
+    ) -> str:
         """Wait for the postcondition; after a lost answer as long, and then it is that error."""
         after = simulate(before, step, spec)
         old = before.process.id if before.process and step.action in ENDING else None
@@ -211,7 +262,7 @@ class Executor:
                 window = f"within {_window_s(step, spec, before):g} s"
                 raise StepTimedOut(f"{step.action} {spec.instance} {window}", _why(seen), hint=_where(seen))
             self._progress.waiting(spec.instance, seen.because)
-            self._sleep(pause_s)
+            pass_time(pause_s)
             pause_s = min(2 * pause_s, _LOOK_AGAIN_AT_MOST_S)
 
     def _look(self, spec: LaunchSpec) -> InstanceSeen:

@@ -114,7 +114,8 @@ class Needs:
 class Step:
     """One thing to do to one instance; `digest` is that of the LaunchSpec it is done by.
 
-    rooms: the names of rooms that are forgotten by an update, so that their next meeting is a new room.
+    rooms: the names of rooms that are forgotten by an update, so that their next meeting is a new room. to: the
+    instance on which the rooms of one that is killed come up again, "" for none.
     """
 
     action: Action
@@ -124,6 +125,7 @@ class Step:
     effect: Effect
     needs: Needs = Needs()
     rooms: tuple[str, ...] = ()
+    to: str = ""
 
 
 @frozen

@@ -164,7 +164,9 @@ def _plan_full(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
     new = group.desired.media[group.target.slot]
     edge = new.edge_from(seen.release)
     beside = edge is None or Strategy.TWO_SLOT in edge.strategies
-    if not beside and edge and Strategy.MOVE in edge.strategies and Allowed.RECONNECT in group.allowed:
-        group.act(Action.KILL, spec, f"its rooms move to {new.instance}", _reconnect(seen), pinned(seen))
+    may_move = edge is not None and Strategy.MOVE in edge.strategies and group.desired.steering.follows
+    if not beside and may_move and Allowed.RECONNECT in group.allowed:
+        because, to = f"its rooms move to {new.instance}", new.instance
+        group.act(Action.KILL, spec, because, _reconnect(seen), pinned(seen), to=to)
     else:
         group.wait(spec.instance, _occupancy(seen), _LAST_ROOM)

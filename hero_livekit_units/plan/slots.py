@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 COMEBACK_S = 6.0  # who lost a server is on the one that follows it within this time; measured 0.3 to 5.5 s
 COMING_BACK = "who lost the server before it may be on the way back"
 
+NO_WAY_BACK = "who is in a call has the address of its slot, and would not come back to another"
+
 _STRATEGIES = {
     Way.TWO_SLOT: Strategy.TWO_SLOT,
     Way.IDLE_SWAP: Strategy.IDLE_SWAP,
@@ -154,6 +156,8 @@ class _Look:
                 yield f"{spec.release} may not replace {old.release} by {way}"
         if way in {Way.TWO_SLOT, Way.MOVE}:
             yield from self._against_two_slots()
+        if way is Way.MOVE and self.desired.steering.possible and not self.desired.steering.follows:
+            yield f"{NO_WAY_BACK}; behind the front it would ([front] enabled = true)"
         if way is not Way.TWO_SLOT:
             yield from _against_an_end(old, in_place=way is not Way.MOVE)
             yield from _against_cutting_off(old, way, self.allowed)

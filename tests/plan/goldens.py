@@ -155,6 +155,7 @@ GONE = "/srv/media/bin/livekit-server"
 THIRD = attrs.evolve(MEDIA, slot="c", digest="c" * 16)
 THREE_SLOTS = Desired({**STEERED.by_slot, "c": (THIRD, BACKEND)}, STEERED.steering)
 NO_TWO_SLOT = without(STEERED, "two-slot")
+FRONTED_NO_TWO_SLOT = without(FRONTED, "two-slot")
 ENDED = entry(MEDIA, wanted=False, state=EntryState.STOPPED, process=None)
 CROWD = CallsSeen(2, 7, "debug-rooms")
 EMPTY = CallsSeen(0, 0, "debug-rooms")
@@ -670,25 +671,42 @@ TWO_SLOTS = {
         STEERED,
     ),
     "two-slot-moves": Case(
-        "Rooms may not run beside the new release, and a reconnect was accepted: they move to slot b.",
-        world(_on(MEDIA, calls=CROWD), healthy(BACKEND_B, entry=entry(BACKEND_B, digest="f" * 16)), healthy(MEDIA_B)),
+        "Rooms may not run beside the new release, and a reconnect was accepted: behind the front they move to slot b.",
+        world(
+            healthy(BEHIND_A, process=BEFORE, calls=CROWD),
+            _front("b"),
+            healthy(BACKEND_BEHIND, entry=entry(BACKEND_BEHIND, digest="f" * 16)),
+            healthy(BEHIND_B),
+        ),
+        FRONTED_NO_TWO_SLOT,
+        allowed=RECONNECT,
+    ),
+    "two-slot-does-not-move-without-the-front": Case(
+        "Rooms may not run beside the new release, but who is in them has the address of slot a only: they stay.",
+        world(_on(MEDIA, calls=CROWD), BACKEND_B_RUNS, healthy(MEDIA_B)),
         NO_TWO_SLOT,
         allowed=RECONNECT,
     ),
     "two-slot-does-not-move": Case(
         "Rooms may not run beside the new release, and nobody accepted a reconnect: they stay.",
-        world(_on(MEDIA, calls=CROWD), BACKEND_B_RUNS, healthy(MEDIA_B)),
-        NO_TWO_SLOT,
+        world(healthy(BEHIND_A, process=BEFORE, calls=CROWD), _front("b"), healthy(BACKEND_BEHIND), healthy(BEHIND_B)),
+        FRONTED_NO_TWO_SLOT,
         allowed=DRAIN,
     ),
     "two-slot-may-not-move": Case(
         "The new release may neither run beside the old one nor move its rooms: they stay.",
-        world(_on(MEDIA, calls=CROWD), BACKEND_B_RUNS, healthy(MEDIA_B)),
-        without(STEERED, "two-slot", "move"),
+        world(healthy(BEHIND_A, process=BEFORE, calls=CROWD), _front("b"), healthy(BACKEND_BEHIND), healthy(BEHIND_B)),
+        without(FRONTED, "two-slot", "move"),
         allowed=RECONNECT,
     ),
     "move-begins": Case(
-        "Two slots with rooms are not allowed, but a move is: the new release starts first.",
+        "Two slots with rooms are not allowed, but behind the front a move is: the new release starts first.",
+        world(healthy(BEHIND_A, process=BEFORE, calls=CROWD), _front("a"), healthy(BACKEND_BEHIND)),
+        FRONTED_NO_TWO_SLOT,
+        allowed=RECONNECT,
+    ),
+    "move-without-the-front": Case(
+        "Two slots with rooms are not allowed, and without the front nobody would come to the other slot: a swap.",
         world(_on(MEDIA, calls=CROWD), healthy(BACKEND)),
         NO_TWO_SLOT,
         allowed=RECONNECT,

@@ -11,6 +11,7 @@ import heapq
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache, partial
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from hero_livekit_units.errors import EntryNotFound, RegistryUnavailable, StepFa
 from hero_livekit_units.execute.files import Disk
 from hero_livekit_units.livekit.desired import BACKEND, MEDIA, desired_state
 from hero_livekit_units.look import Clock, Wish, World
+from hero_livekit_units.model.comeback import Attendance
 from hero_livekit_units.model.desired import Desired, Steering
 from hero_livekit_units.model.launch import LaunchFile, LaunchSpec, by_instance, launch_folder
 from hero_livekit_units.model.observed import (
@@ -924,11 +926,29 @@ class Place(World):
         return self.host.lock()
 
 
+def attend(host: Host) -> Callable[[LaunchSpec, float, Any], Attendance | None]:
+    """Tells who is in the calls of an instance: everybody is heard by all in the room."""
+
+    def tell(spec: LaunchSpec, _timeout_s: float, _keys: Any) -> Attendance | None:
+        ready = [one for one in host.alive(spec.instance) if one.ready and not one.suspended]
+        if not ready or "calls" in host.blind:
+            return None
+        people = {room: [f"{room}-{at}" for at in range(count)] for room, count in ready[0].rooms.items()}
+        return Attendance(
+            {(room, one): 1 for room, names in people.items() for one in names},
+            {(room, one, other): 1 for room, names in people.items() for one, other in permutations(names, 2)},
+        )
+
+    return tell
+
+
 def place(host: Host) -> Place:
     """A host as `ensure` takes it."""
     registry = ModelRegistry(host)
     clock = Clock(lambda: host.wall_s, lambda: host.now_s, host.advance)
-    return Place(registry, ModelObserver(host, registry), Path("/srv/media"), clock, ModelDisk(host), host)
+    return Place(
+        registry, ModelObserver(host, registry), Path("/srv/media"), clock, ModelDisk(host), attend(host), host=host
+    )
 
 
 def wish(host: Host, asked: Asked) -> Wish:

@@ -1,0 +1,111 @@
+"""Watches who comes back after a server was ended with people in its calls."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING, TypeVar
+
+from hero_livekit_units.model.comeback import Attendance, Comeback, Return, Sign
+from hero_livekit_units.plan.slots import COMEBACK_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+MOST_RETURNS = 100  # that a receipt names
+_ASK_S = 0.03
+
+_Key = TypeVar("_Key")
+
+
+class Watch:
+    """Who was there, and since when each of them is back. A figure is at most one question's distance too long.
+
+    Args:
+        before: who was in the calls of the server that is to be ended.
+        ask: who is in those of the one that takes over, None when it does not say.
+        clock, sleep: seconds that only go forward, and to let them pass.
+    """
+
+    def __init__(
+        self,
+        before: Attendance,
+        ask: Callable[[], Attendance | None],
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._before = before
+        self._ask = ask
+        self._clock = clock
+        self._sleep = sleep
+        self._ended_s = clock()
+        self._sound = before.sent is not None
+        self._back: dict[tuple[str, str], float] = {}
+        self._sent: dict[tuple[str, str, str], float] = {}
+
+    def begin(self) -> None:
+        """The server is ended now."""
+        self._ended_s = self._clock()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, and look meanwhile."""
+        until_s = self._clock() + seconds
+        while (left_s := until_s - self._clock()) > 0:
+            self._look()
+            self._sleep(min(left_s, _ASK_S))
+
+    def finish(self) -> Comeback:
+        """Look until all are back, or nobody is expected any more."""
+        until_s = self._ended_s + COMEBACK_S
+        while True:
+            self._look()
+            if self._complete() or self._clock() >= until_s:
+                return self._result()
+            self._sleep(_ASK_S)
+
+    def _look(self) -> None:
+        now = self._ask()
+        if now is None:
+            return
+        after_s = self._clock() - self._ended_s  # when the answer was there: rather too late than too early
+        _note(self._back, self._before.tracks, now.tracks, after_s)
+        if now.sent is None:
+            self._sound = False
+        else:
+            _note(self._sent, self._before.sent or {}, now.sent, after_s)
+
+    def _complete(self) -> bool:
+        sound = len(self._sent) == len(self._before.sent or ()) or not self._sound
+        return len(self._back) == len(self._before.tracks) and sound
+
+    def _result(self) -> Comeback:
+        after_s = dict(self._back)
+        missing = 0
+        for room, sender, receiver in (self._before.sent or ()) if self._sound else ():
+            ends = [(room, sender), (room, receiver)]
+            if any(end not in self._back for end in ends):
+                continue  # who is away keeps nobody from being back
+            at_s = self._sent.get((room, sender, receiver))
+            if at_s is None:
+                missing += 1
+                continue
+            for end in ends:
+                after_s[end] = max(after_s[end], at_s)
+        returns = [Return(room, identity, after_s.get((room, identity))) for room, identity in self._before.tracks]
+        late = sorted(returns, key=lambda one: (one.after_s is not None, -(one.after_s or 0.0), one.room, one.identity))
+        return Comeback(
+            people=len(returns),
+            back=len(after_s),
+            sign=Sign.SOUND if self._sound else Sign.TRACKS,
+            median_s=median(after_s.values()) if after_s else None,
+            longest_s=max(after_s.values(), default=None),
+            within_s=COMEBACK_S,
+            missing=missing,
+            returns=tuple(late[:MOST_RETURNS]),
+        )
+
+
+def _note(since: dict[_Key, float], before: Mapping[_Key, int], now: Mapping[_Key, int], at_s: float) -> None:
+    """Note what is as it was before, once."""
+    for key, count in before.items():
+        if key in now and now[key] >= count:
+            since.setdefault(key, at_s)
