@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 MOST_RETURNS = 100  # that a receipt names
 _ASK_S = 0.03
+_TELLS_S = 1.0  # a server that says only who is there, and for so long, cannot say whose sound goes to whom
 
 _Key = TypeVar("_Key")
 
@@ -38,7 +39,7 @@ class Watch:
         self._clock = clock
         self._sleep = sleep
         self._ended_s = clock()
-        self._sound = before.sent is not None
+        self._told = False  # whether the server said whose sound goes to whom
         self._back: dict[tuple[str, str], float] = {}
         self._sent: dict[tuple[str, str, str], float] = {}
 
@@ -68,19 +69,22 @@ class Watch:
             return
         after_s = self._clock() - self._ended_s  # when the answer was there: rather too late than too early
         _note(self._back, self._before.tracks, now.tracks, after_s)
-        if now.sent is None:
-            self._sound = False
-        else:
+        if now.sent is not None:
+            self._told = True
             _note(self._sent, self._before.sent or {}, now.sent, after_s)
 
     def _complete(self) -> bool:
-        sound = len(self._sent) == len(self._before.sent or ()) or not self._sound
-        return len(self._back) == len(self._before.tracks) and sound
+        if len(self._back) < len(self._before.tracks):
+            return False
+        if self._told or not self._before.sent:
+            return len(self._sent) == len(self._before.sent or ())
+        return self._clock() - self._ended_s >= max(self._back.values()) + _TELLS_S
 
     def _result(self) -> Comeback:
         after_s = dict(self._back)
         missing = 0
-        for room, sender, receiver in (self._before.sent or ()) if self._sound else ():
+        sound = self._told and self._before.sent is not None
+        for room, sender, receiver in (self._before.sent or ()) if sound else ():
             ends = [(room, sender), (room, receiver)]
             if any(end not in self._back for end in ends):
                 continue  # who is away keeps nobody from being back
@@ -95,7 +99,7 @@ class Watch:
         return Comeback(
             people=len(returns),
             back=len(after_s),
-            sign=Sign.SOUND if self._sound else Sign.TRACKS,
+            sign=Sign.SOUND if sound else Sign.TRACKS,
             median_s=median(after_s.values()) if after_s else None,
             longest_s=max(after_s.values(), default=None),
             within_s=COMEBACK_S,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.comeback import Attendance
     from hero_livekit_units.model.desired import Desired
     from hero_livekit_units.model.launch import LaunchFile, LaunchSpec
-    from hero_livekit_units.model.observed import InstanceSeen, Observed, ProcessId
+    from hero_livekit_units.model.observed import Entry, InstanceSeen, Observed, ProcessId
     from hero_livekit_units.model.plan import Step
     from hero_livekit_units.registry.port import Registry
 
@@ -33,9 +33,10 @@ _LOOK_AGAIN_S = 0.02
 _LOOK_AGAIN_AT_MOST_S = 0.25
 _LONGEST_END_S = 30.0  # an end that is waited for here; a livekit-server with people in it takes hours
 _OTHER_FORM = "somebody else has registered it in another form since"
+_END_SEEN_S = 0.005
 _KILLED_S = 2.0  # from SIGKILL to the moment in which the supervisor knows; the embedded one takes 5 ms
 _STARTING = frozenset({Action.START, Action.RESTART, Action.SWAP})
-_ASKED_BEFORE_S, _ASKED_AFTER_S = 1.0, 0.25  # for an answer to who is in the calls, before their server ends and after
+_ASKED_BEFORE_S, _ASKED_AFTER_S = 1.0, 0.5  # for an answer to who is in the calls, before their server ends and after
 
 
 class Progress(Protocol):
@@ -210,11 +211,11 @@ class Executor:
             lost = error
         until = self._clock() + _KILLED_S
         while self._clock() < until:
-            seen = self._look(spec)
-            gone = seen.entry is None or before.process is None or seen.entry.process != before.process.id
-            if gone and seen.registry_looked:
+            # Its word alone: people are without a server meanwhile, and a look at everything takes ten times as long.
+            entries = self._registry.survey([spec.instance]).entries
+            if entries is not None and not _still_has(entries.get(spec.instance), before):
                 return
-            self._sleep(_LOOK_AGAIN_S)
+            self._sleep(_END_SEEN_S)
         if lost is not None:
             raise lost
 
@@ -289,6 +290,14 @@ def unmet(step: Step, seen: InstanceSeen) -> list[str]:
     if needs.entry_digest is not None and held not in {needs.entry_digest, step.digest}:
         found.append(_OTHER_FORM)
     return found
+
+
+def _still_has(entry: Entry | None, before: InstanceSeen) -> bool:
+    """Whether the supervisor believes that the process of before runs; some do not know when a process started."""
+    if entry is None or entry.process is None or before.process is None:
+        return False
+    old = before.process.id
+    return entry.process.pid == old.pid and entry.process.start_time in {0, old.start_time}
 
 
 def _named(process: ProcessId | None) -> str:

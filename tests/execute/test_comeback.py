@@ -115,6 +115,12 @@ def test_a_server_that_does_not_tell_who_is_heard(before: Attendance, after: Att
     assert (found.back, found.sign, found.longest_s) == (len(before.tracks), Sign.TRACKS, near(0.2))
 
 
+def test_a_server_that_tells_only_sometimes() -> None:
+    """One answer of another source, as under load, is no reason to know less."""
+    found = watched(BEFORE, (0.2, call("abc", tells=False)), (0.6, BEFORE))
+    assert (found.sign, found.longest_s) == (Sign.SOUND, near(0.6))
+
+
 def test_tracks_that_are_missing() -> None:
     """Who was in with two tracks is back with two."""
     found = watched(call("a", tracks=2), (0.1, call("a")), (0.6, call("a", tracks=2)))
