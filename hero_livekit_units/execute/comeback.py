@@ -43,6 +43,11 @@ class Watch:
         self._back: dict[tuple[str, str], float] = {}
         self._sent: dict[tuple[str, str, str], float] = {}
 
+    @property
+    def people(self) -> int:
+        """How many were in the calls."""
+        return len(self._before.tracks)
+
     def begin(self) -> None:
         """The server is ended now."""
         self._ended_s = self._clock()
@@ -74,7 +79,7 @@ class Watch:
             _note(self._sent, self._before.sent or {}, now.sent, after_s)
 
     def _complete(self) -> bool:
-        if len(self._back) < len(self._before.tracks):
+        if len(self._back) < self.people:
             return False
         if self._told or not self._before.sent:
             return len(self._sent) == len(self._before.sent or ())

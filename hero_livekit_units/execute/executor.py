@@ -109,7 +109,10 @@ class Executor:
             watch = self._watch(step, spec)
         outcome = self._act(step, spec, watch)
         took_ms = (self._clock() - began) * 1000
-        return StepDone(step, outcome, took_ms, watch.finish() if watch else None)
+        if watch is None:
+            return StepDone(step, outcome, took_ms)
+        self._progress.waiting(step.instance, f"{outcome}; {watch.people} people come back")
+        return StepDone(step, outcome, took_ms, watch.finish())
 
     def _watch(self, step: Step, spec: LaunchSpec) -> Watch | None:
         """Who is in the calls that the step cuts off; None where nobody is, or nobody says who."""

@@ -314,6 +314,7 @@ def test_who_comes_back_is_told(action: Action, stage: Stage, catalog: Catalog) 
     assert (done.comeback.people, done.comeback.back, done.comeback.sign) == (2, 2, Sign.SOUND)
     heir = MEDIA if action is Action.SWAP else "livekit-server@b"
     assert [instance for instance, _ in attending.asked] == [MEDIA, *[heir] * 4]
+    assert stage.heard.waits[-1] == (MEDIA, f"{done.outcome}; 2 people come back")
 
 
 @pytest.mark.parametrize("before", [None, Attendance({}, {})], ids=["nobody-tells", "nobody-is-there"])
