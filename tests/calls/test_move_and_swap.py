@@ -39,7 +39,7 @@ BASELINE_S = 3.0
 PEOPLE = {"daily": ("anna", "ben", "cy"), "weekly": ("anna", "dora"), "monthly": ("emil", "fay")}
 RECONNECT = (Allowed.RECONNECT,)
 # A receipt tells when the server sends sound again: the participants hear it some 0.1 s later, and the tone clock steps
-# each 41 ms. On a busy machine they are late as well.
+# each 41 ms.
 HEARD_LATER_S = 0.4
 RUNS = 20
 
@@ -128,8 +128,13 @@ class Figures:
         if (
             not comeback.missing
         ):  # else somebody was heard later than anybody looked, as on a machine that is overloaded
-            self.lagged_s += [gap_s - (back[one] or 0.0) for one, gap_s in people.items()]
-            assert max(self.lagged_s) < HEARD_LATER_S, (comeback, people)
+            for report in reports:
+                one = (report.room, report.identity)
+                lagged_s = people[one] - (back[one] or 0.0)
+                self.lagged_s.append(lagged_s)
+                # A machine that stops the sound of an undisturbed call for a while does so here too.
+                own_s = (report.baseline_gap_ms + report.stall_ms) / 1000
+                assert lagged_s < HEARD_LATER_S + own_s, (comeback, reports)
 
     def tell(self) -> None:
         """For the end of the run."""
@@ -152,7 +157,7 @@ def swap(stack: Stack, call: Call, version: str, servers: dict[str, Path], figur
     assert receipt.converged
     assert stack.servers() == {"a": f"{version}-r1"}
     figures.add(comeback_of(receipt, Action.SWAP), call.snapshot())
-    assert (stack.people(), rooms(stack, "a")) == (7, set(PEOPLE))
+    stack.until("all are counted in their rooms", lambda: stack.people() == 7 and rooms(stack, "a") == set(PEOPLE))
 
 
 def move(stack: Stack, call: Call, version: str, servers: dict[str, Path], figures: Figures) -> None:
@@ -168,7 +173,8 @@ def move(stack: Stack, call: Call, version: str, servers: dict[str, Path], figur
     assert acts == [Action.START, Action.UPDATE, Action.KILL]
     assert stack.servers() == {slot: f"{version}-r1"}
     figures.add(comeback_of(receipt, Action.KILL), call.snapshot())
-    assert (stack.people(), rooms(stack, slot), rooms(stack, left)) == (7, set(PEOPLE), set())
+    stack.until("all are counted in their rooms", lambda: stack.people() == 7 and rooms(stack, slot) == set(PEOPLE))
+    assert rooms(stack, left) == set()
 
 
 def assert_nobody_lost(reports: tuple[ParticipantReport, ...], times: int) -> None:
@@ -218,7 +224,7 @@ def test_a_move_behind_the_front(fronted: FrontedStack, livekit_servers: dict[st
         move(fronted, call, "1.13.5", livekit_servers, figures)
         late.start([fronted.seat("gus", "daily")])
         assert rooms(fronted, "a") == set()
-        assert fronted.people() == 8
+        fronted.until("all are counted", lambda: fronted.people() == 8)
         assert_nobody_lost(call.report(), 1)
         assert fronted.identities()["livekit-front"] == before["livekit-front"]
     figures.tell()
