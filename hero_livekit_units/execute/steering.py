@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from hero_livekit_units.model.launch import LaunchSpec
 
+_SEEN_S = 2.0  # for the front to say where rooms are, before their slot ends
+
 
 def steer(spec: LaunchSpec, rooms: Sequence[str], write: Callable[[], str]) -> str:
     """Steer the front of this LaunchSpec; the caller holds the acting lock.
@@ -68,7 +70,7 @@ def move_rooms(spec: LaunchSpec, old: str, new: str) -> None:
     """
     action = f"move the rooms of slot {old}"
     front = Front(Path(spec.folder))
-    seen = front.see()
+    seen = front.see(_SEEN_S)
     if seen is None:
         raise StepFailed(action, "the front could not be asked where they are")
     try:

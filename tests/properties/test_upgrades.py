@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from hero_livekit_units.model.plan import Allowed, Goal
+from hero_livekit_units.model.plan import Action, Allowed, Goal
 from tests.properties.conftest import COUNTS
 from tests.properties.histories import EVENTS, LINEAGE, OPEN, Broken, Event, History, again, by_dice, smallest
-from tests.properties.world import Asked, Fault, Host, run
+from tests.properties.world import BACK_S, READY_S, Asked, Fault, Host, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -259,6 +259,26 @@ def test_who_lost_a_server_is_waited_for(goal: Goal, later_s: float, *, steering
     host.advance(30.0)
     assert (host.broken, host.dropped, host.rooms()) == ([], 0, ["x"])
     assert sum(server.people for server in host.media()) == 2
+
+
+@pytest.mark.parametrize("leaves", [False, True], ids=["all-come-back", "one-room-leaves"])
+def test_a_receipt_says_who_came_back(*, leaves: bool) -> None:
+    """After a swap: everybody who was in a room and does not leave meanwhile, and when."""
+    host = Host(steering=False)
+    assert run(host, Asked("1.13.4-r1")).converged
+    host.advance(60.0)
+    host.join("x", 2)
+    host.join("y", 1)
+    if leaves:
+        host._in(1.0, lambda: host.leave("y"))
+    went = run(host, Asked("1.13.5-r1", Goal.RUN, frozenset({Allowed.RECONNECT})))
+    assert went.receipt is not None
+    (comeback,) = [did.comeback for did in went.receipt.done if did.step.action is Action.SWAP]
+    assert comeback is not None
+    assert (comeback.people, comeback.back) == (3, 2 if leaves else 3)
+    assert comeback.longest_s == pytest.approx(BACK_S + READY_S, abs=0.1)
+    assert [one.identity for one in comeback.returns if one.after_s is None] == (["y-0"] if leaves else [])
+    assert (host.broken, host.dropped) == ([], 0)
 
 
 @pytest.mark.parametrize("steering", [True, False], ids=["steered", "unsteered"])
