@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from hero_livekit_units.errors import PlanRefused
-from hero_livekit_units.execute.executor import myself
+from hero_livekit_units.execute.drains import myself
 from hero_livekit_units.look import Wish, World, look
 from hero_livekit_units.model.observed import Verdict
 from hero_livekit_units.plan.orders import cancelled, check_ordered, ordered

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from hero_livekit_units.errors import PlanStale
-from hero_livekit_units.execute.executor import Progress, Silent, unmet
+from hero_livekit_units.execute.executor import Progress, Silent
+from hero_livekit_units.execute.needs import unmet
 from hero_livekit_units.journal import Journal, record, recorded
 from hero_livekit_units.livekit.keys import ensure_all, read_all, turn_rotation
 from hero_livekit_units.livekit.rotation import Rotation, Secrets, effective

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from hero_livekit_units.errors import RegistryError, UnitsError
-from hero_livekit_units.execute.executor import Executor, Progress, myself
+from hero_livekit_units.execute.drains import myself
+from hero_livekit_units.execute.executor import Executor, Progress
 from hero_livekit_units.history import SOURCE, receipts
 from hero_livekit_units.look import Clock, Look, World, noted, values
 from hero_livekit_units.model.observed import Observed
@@ -46,16 +47,18 @@ class Journal:
 
     def do(self, found: Plan, look: Look, world: World, progress: Progress) -> None:
         """Do the steps of a plan, all of them by what is desired, and note each one that reached its end."""
-        observe = partial(world.observer.observe, secrets=values(look.secrets), files=False)
+        secrets = values(look.secrets)
+        observe = partial(world.observer.observe, secrets=secrets, files=False)
         clock = world.clock
         executor = Executor(
             world.registry,
             observe,
             progress,
             world.home,
+            desired=look.desired,
+            attend=lambda spec, timeout_s: world.attend(spec, timeout_s, (secrets or {}).get("api_keys")),
             disk=world.disk,
             rooms=world.rooms,
-            terms=look.desired.terms,
             clock=clock.monotonic_s,
             sleep=clock.sleep,
             now_s=clock.now_s,

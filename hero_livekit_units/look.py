@@ -13,10 +13,13 @@ from attrs import frozen
 from hero_livekit_units.errors import RegistryError, RegistryProtocolError
 from hero_livekit_units.execute.files import DISK, Disk
 from hero_livekit_units.execute.lock import acting_lock
+from hero_livekit_units.livekit.attendance import see_attendance
 from hero_livekit_units.livekit.keys import read_all
 from hero_livekit_units.livekit.roomservice import ROOM_SERVICE, RoomService
 from hero_livekit_units.livekit.rotation import End, Rotation, Secrets, following, rotation_note
+from hero_livekit_units.model.comeback import Attendance
 from hero_livekit_units.model.desired import Desired
+from hero_livekit_units.model.launch import LaunchSpec
 from hero_livekit_units.model.observed import Observed
 from hero_livekit_units.model.plan import Allowed, Goal, Plan
 from hero_livekit_units.observe.observer import Observer
@@ -55,7 +58,10 @@ class Wish:
 
 @frozen
 class World:
-    """Where a caller acts: the supervisor, who looks, the folder of the group, the time, the disk, the rooms."""
+    """Where a caller acts: the supervisor, who looks, the folder of the group, the time, the disk, the rooms.
+
+    attend: who is in the calls of an instance, by name; see `see_attendance`.
+    """
 
     registry: Registry
     observer: Observer
@@ -63,6 +69,7 @@ class World:
     clock: Clock = Clock()
     disk: Disk = DISK
     rooms: RoomService = ROOM_SERVICE
+    attend: Callable[[LaunchSpec, float, Mapping[str, str] | None], Attendance | None] = see_attendance
 
     def lock(self) -> AbstractContextManager[None]:
         """The acting lock of this media group."""

@@ -35,6 +35,7 @@ CATALOG = shipped_catalog()
 STEERED = desired_state(CATALOG, Settings(), home="/srv/media", python="/usr/bin/python3")
 UNSTEERED = Steering(possible=False, because="nothing here sends a join to the slot that has its room already")
 DESIRED = Desired(STEERED.by_slot, UNSTEERED)
+FOLLOWED = Desired(STEERED.by_slot, Steering(possible=True))  # all join at one address, as behind the front
 MEDIA, BACKEND = DESIRED.by_slot["a"]
 MEDIA_B, BACKEND_B = DESIRED.by_slot["b"]  # with new rooms on slot b
 # The same with everything on that may stand beside it.

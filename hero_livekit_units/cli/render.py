@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hero_livekit_units.cli.comeback import comeback_lines
 from hero_livekit_units.model.words import duration
 
 TYPE_CHECKING = False  # typing itself would be the slowest import of `hlu status`
@@ -61,10 +62,11 @@ def plan_text(plan: dict[str, Any], explained: Sequence[str] = ()) -> str:
 
 def receipt_text(receipt: dict[str, Any]) -> str:
     """A receipt as text: what was done, what was not and why, and what lives now."""
-    lines = [
-        f"done     {did['step']['action']} {did['step']['instance']}: {did['outcome']} ({did['took_ms'] / 1000:.2f} s)"
-        for did in receipt["done"]
-    ]
+    lines = []
+    for did in receipt["done"]:
+        step, took_s = did["step"], did["took_ms"] / 1000
+        lines.append(f"done     {step['action']} {step['instance']}: {did['outcome']} ({took_s:.2f} s)")
+        lines += (f"{'' if at else 'back':8} {said}" for at, said in enumerate(comeback_lines(did.get("comeback"))))
     lines += _refused(receipt)
     for state in receipt["after"]:
         process = state["process"]
@@ -284,7 +286,8 @@ def _past_step(did: dict[str, Any]) -> list[str]:
         _after("because:", step.get("because")),
         _after("calls:  ", effect.get("says") if isinstance(effect, dict) else effect),
     )
-    return [f"{done} ({took})" if took else done, *(f"           {reason}" for reason in reasons if reason)]
+    back = [f"  {'' if at else 'back':8} {said}" for at, said in enumerate(comeback_lines(did.get("comeback")))]
+    return [f"{done} ({took})" if took else done, *(f"           {reason}" for reason in reasons if reason), *back]
 
 
 def _past_states(receipt: dict[str, Any]) -> list[str]:

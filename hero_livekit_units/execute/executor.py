@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-import os
 import time
-from typing import TYPE_CHECKING, Protocol, assert_never
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 from hero_livekit_units.errors import PlanStale, RegistryConflict, RegistryUnavailable, StepFailed, StepTimedOut
+from hero_livekit_units.execute.comeback import Watch
+from hero_livekit_units.execute.drains import DRAINING, Drains
 from hero_livekit_units.execute.files import DISK, Disk
 from hero_livekit_units.execute.gate import Gate
-from hero_livekit_units.execute.steering import steer
+from hero_livekit_units.execute.needs import OTHER_FORM, unmet
+from hero_livekit_units.execute.steering import move_rooms, steer
 from hero_livekit_units.livekit.keys import ensure_secrets
 from hero_livekit_units.livekit.roomservice import ROOM_SERVICE, RoomService
-from hero_livekit_units.model.drain import Drain, Signal, Terms
+from hero_livekit_units.model.desired import Returning
+from hero_livekit_units.model.drain import Terms
 from hero_livekit_units.model.observed import EntryState, Failed, Verdict
-from hero_livekit_units.model.plan import ENDING, Action
+from hero_livekit_units.model.plan import ENDING, Action, Interruption
 from hero_livekit_units.model.receipt import StepDone
+from hero_livekit_units.observe.observer import as_launched
 from hero_livekit_units.plan.simulate import reached, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from hero_livekit_units.model.comeback import Attendance
+    from hero_livekit_units.model.desired import Desired
     from hero_livekit_units.model.launch import LaunchFile, LaunchSpec
-    from hero_livekit_units.model.observed import InstanceSeen, Observed, ProcessId
+    from hero_livekit_units.model.observed import Entry, InstanceSeen, Observed
     from hero_livekit_units.model.plan import Step
     from hero_livekit_units.registry.port import Registry
 
@@ -35,16 +42,12 @@ _LOOK_AGAIN_AT_MOST_S = 0.25
 # on one host (measured), and takes five ways there and back with TLS over a network.
 SETTLE_S = 1.0
 _LONGEST_END_S = 30.0  # an end that is waited for here; a livekit-server with people in it takes hours
-_OTHER_FORM = "somebody else has registered it in another form since"
 _SURE_S = 5.0  # a probe of livekit-server fails when it has had no time for 4 s; one that goes on to fail has failed
 _SPAWN_S = 0.5  # from the moment in which it was asked for to that in which a process exists, and is seen
+_END_SEEN_S = 0.005
 _KILLED_S = 2.0  # from SIGKILL to the moment in which the supervisor knows; the embedded one takes 5 ms
-_DRAINING = frozenset({Action.DRAIN, Action.ANNOUNCE, Action.END_ROOMS, Action.CANCEL})
-_ANNOUNCEMENT = (
-    "This call is on a server that is being replaced. Please end it when you can; the next one runs on the new."
-)
-_NO_LIMIT = Terms()
 _STARTING = frozenset({Action.START, Action.RESTART, Action.SWAP})
+_ASKED_BEFORE_S, _ASKED_AFTER_S = 1.0, 0.5  # for an answer to who is in the calls, before their server ends and after
 
 
 class Progress(Protocol):
@@ -75,9 +78,10 @@ class Executor:
         observe: looks at instances.
         progress: hears each step.
         home: the folder with the files of the group.
+        desired: all that should run.
+        attend: tells who is in the calls of an instance, within so many seconds; None when that cannot be told.
         disk: where files are.
         rooms: how something is done to rooms.
-        terms: of a drain that begins.
         now_s: seconds since the epoch.
         clock, sleep: seconds of the kernel's monotonic clock, and to let them pass.
     """
@@ -89,9 +93,10 @@ class Executor:
         progress: Progress,
         home: Path,
         *,
+        desired: Desired | None = None,
+        attend: Callable[[LaunchSpec, float], Attendance | None] = lambda _spec, _timeout_s: None,
         disk: Disk = DISK,
         rooms: RoomService = ROOM_SERVICE,
-        terms: Terms = _NO_LIMIT,
         now_s: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -99,9 +104,10 @@ class Executor:
         self._registry = registry
         self._observe = observe
         self._progress = progress
+        self._desired = desired
+        self._attend = attend
         self._disk = disk
-        self._rooms = rooms
-        self._terms = terms
+        self._drains = Drains(registry, disk, rooms, desired.terms if desired else Terms(), now_s)
         self._now_s = now_s
         self._clock = clock
         self._sleep = sleep
@@ -118,31 +124,52 @@ class Executor:
         """
         began = self._clock()
         self._progress.step(step)
-        outcome = self._act(step, spec)
-        return StepDone(step, outcome, (self._clock() - began) * 1000)
+        watch = None
+        if step.effect.kind is Interruption.RECONNECT:
+            watch = self._watch(step, spec)
+        outcome = self._act(step, spec, watch)
+        took_ms = (self._clock() - began) * 1000
+        if watch is None:
+            return StepDone(step, outcome, took_ms)
+        self._progress.waiting(step.instance, f"{outcome}; {watch.people} people come back")
+        return StepDone(step, outcome, took_ms, watch.finish())
 
-    def _act(self, step: Step, spec: LaunchSpec) -> str:
+    def _watch(self, step: Step, spec: LaunchSpec) -> Watch | None:
+        """Who is in the calls that the step cuts off; None where nobody is, or nobody says who."""
+        process = self._look(spec).process
+        asked = as_launched(spec, process) if process else spec
+        there = self._attend(asked, _ASKED_BEFORE_S)
+        heir = next((one for one in self._media() if one.instance == step.to), spec)
+        if there is None or not there.tracks:
+            return None
+        within_s = (self._desired.returning if self._desired else Returning()).within_s
+        return Watch(there, partial(self._attend, heir, _ASKED_AFTER_S), within_s, self._clock, self._sleep)
+
+    def _media(self) -> Sequence[LaunchSpec]:
+        return tuple(self._desired.media.values()) if self._desired else ()
+
+    def _act(self, step: Step, spec: LaunchSpec, watch: Watch | None) -> str:
         if step.action is Action.WRITE_FILES:
             self._disk.remove_unread(self._look(spec), spec)
             return self._write(spec.start_files)
         if step.action is Action.UPDATE:
             return self._update(step, spec)
         if step.action is Action.AWAIT_READY:
-            return self._await(step, spec, self._look(spec), None)
+            return self._await(step, spec, self._look(spec), None, self._sleep)
         before = self._look(spec)
         self._check(step, spec, before)
         if step.action is Action.REGISTER:
             return self._register(step, spec)
-        if step.action in _DRAINING:
-            return self._drain(step, spec, before)
+        if step.action in DRAINING:
+            return self._drains.do(step, spec, before)
         if step.action is Action.RECORD_FAILURE:
             return self._record_failure(step, spec, before)
         if step.action in _STARTING:
             self._disk.begin(spec)
         if _swaps_idle(step, spec, before):
             return self._swap_idle(step, spec)
-        lost = self._ask(step, spec, before)
-        return self._await(step, spec, before, lost)
+        lost = self._ask(step, spec, before, watch)
+        return self._await(step, spec, before, lost, watch.pass_time if watch else self._sleep)
 
     def _swap_idle(self, step: Step, spec: LaunchSpec) -> str:
         """Replace what nobody is in, and let nobody have a token between the last look and the next one's readiness."""
@@ -151,8 +178,8 @@ class Executor:
             before = self._settle(step, spec)
             if not self._gate.is_shut:
                 raise PlanStale(f"{step.action} {step.instance}", ["looking took so long that the gate is open again"])
-            lost = self._ask(step, spec, before)
-            return self._await(step, spec, before, lost)
+            lost = self._ask(step, spec, before, None)
+            return self._await(step, spec, before, lost, self._sleep)
         finally:
             self._gate.open()
 
@@ -175,53 +202,12 @@ class Executor:
         try:
             return "registered" if self._registry.register(spec) else "was registered like this already"
         except RegistryConflict as error:
-            raise PlanStale(f"{step.action} {step.instance}", [_OTHER_FORM]) from error
+            raise PlanStale(f"{step.action} {step.instance}", [OTHER_FORM]) from error
         except RegistryUnavailable:
             entry = self._look(spec).entry
             if entry is None or entry.digest != spec.digest:
                 raise
             return "registered; the answer to it was lost"
-
-    def _drain(self, step: Step, spec: LaunchSpec, seen: InstanceSeen) -> str:
-        """Do something to a drain, or to the rooms of it."""
-        if step.action is Action.CANCEL:
-            self._disk.forget_drain(spec)
-            return "new rooms come to it again"
-        if step.action is Action.DRAIN:
-            now_s = self._now_s()
-            drain = self._drain_of(spec, seen)
-            alone = {room: drain.alone.get(room, now_s) for room in step.rooms}
-            self._disk.record_drain(spec, attrs.evolve(drain, alone=alone))
-            return f"it gets no new rooms, on the word of {drain.by}"
-        server = next(port.port for port in seen.ports if port.port.name == "http")
-        api_keys = ensure_secrets(self._registry)["api_keys"]
-        if step.action is Action.END_ROOMS:
-            ended = [room for room in step.rooms if self._rooms.end_lonely(server, api_keys, room)]
-            return f"ended {', '.join(ended) or 'none, as nobody is alone in them any more'}"
-        drain = self._drain_of(spec, seen)
-        told = self._rooms.tell(server, api_keys, {"type": "drain", "text": _ANNOUNCEMENT, "since_s": drain.since_s})
-        self._disk.record_drain(spec, attrs.evolve(drain, announced=True))
-        return f"told {told} {'room' if told == 1 else 'rooms'}"
-
-    def _drain_of(self, spec: LaunchSpec, seen: InstanceSeen) -> Drain:
-        """The drain of a process as it is recorded, or one that begins now."""
-        if seen.process is None:
-            raise PlanStale(f"drain {spec.instance}", ["it does not run any more"])
-        found = self._disk.drain(spec)
-        if found is not None and found.process == seen.process.id:
-            return found
-        now_s = self._now_s()
-        return Drain(seen.process.id, myself(), now_s).on(self._terms, now_s)
-
-    def _stop(self, step: Step, spec: LaunchSpec, before: InstanceSeen) -> None:
-        """Ask it to end. Where people are in it, that is recorded before: nobody is to ask a second time."""
-        if not (spec.carries_calls and step.needs.people_at_most is None and before.process is not None):
-            self._registry.stop(spec.instance)
-            return
-        drain = self._drain_of(spec, before)
-        self._disk.record_drain(spec, attrs.evolve(drain, signal=Signal.SENDING))
-        self._registry.stop(spec.instance)
-        self._disk.record_drain(spec, attrs.evolve(drain, signal=Signal.SENT))
 
     def _record_failure(self, step: Step, spec: LaunchSpec, seen: InstanceSeen) -> str:
         until = self._clock() + _SURE_S
@@ -248,7 +234,9 @@ class Executor:
             what = f"{', '.join(differ)} changed since it was written" if differ else "its files cannot be read"
             raise StepFailed(f"{step.action} {spec.instance}", what, hint="ensure again; it writes them anew")
 
-    def _ask(self, step: Step, spec: LaunchSpec, before: InstanceSeen) -> RegistryUnavailable | None:
+    def _ask(
+        self, step: Step, spec: LaunchSpec, before: InstanceSeen, watch: Watch | None
+    ) -> RegistryUnavailable | None:
         """Tell the supervisor. An answer that did not arrive is returned: whether it acted, the world says."""
         try:
             match step.action:
@@ -257,22 +245,32 @@ class Executor:
                 case Action.RESTART:
                     self._registry.restart(spec.instance)
                 case Action.SWAP:
+                    if watch:
+                        watch.begin()
                     self._end_at_once(spec, before)
                     self._registry.start(spec.instance)
                 case Action.STOP:
-                    self._stop(step, spec, before)
+                    with self._drains.signalling(step, spec, before):
+                        self._registry.stop(spec.instance)
                 case Action.KILL:
+                    self._move_rooms(step, spec)
                     self._registry.stop(spec.instance)
+                    if watch:
+                        watch.begin()
                     self._registry.kill(spec.instance)
-                case Action.WRITE_FILES | Action.REGISTER | Action.UPDATE | Action.AWAIT_READY | Action.RECORD_FAILURE:
-                    raise AssertionError("nothing to ask for")
-                case Action.DRAIN | Action.ANNOUNCE | Action.END_ROOMS | Action.CANCEL:
-                    raise AssertionError("nothing to ask for")
                 case _:
-                    assert_never(step.action)
+                    raise AssertionError(f"{step.action} asks the supervisor for nothing")
         except RegistryUnavailable as error:
             return error
         return None
+
+    def _move_rooms(self, step: Step, spec: LaunchSpec) -> None:
+        """Have what stands before the slots send the rooms of an instance to the one that takes over."""
+        for heir in self._media():
+            if self._desired and heir.instance == step.to:
+                for front in self._desired.by_slot[heir.slot]:
+                    if front.new_rooms:
+                        move_rooms(front, spec.slot, heir.slot)
 
     def _end_at_once(self, spec: LaunchSpec, before: InstanceSeen) -> None:
         """Kill a process, and wait until the supervisor has seen its end: what it believes to run it does not start."""
@@ -283,11 +281,11 @@ class Executor:
             lost = error
         until = self._clock() + _KILLED_S
         while self._clock() < until:
-            seen = self._look(spec)
-            gone = seen.entry is None or before.process is None or seen.entry.process != before.process.id
-            if gone and seen.registry_looked:
+            # Its word alone: people are without a server meanwhile, and a look at everything takes ten times as long.
+            entries = self._registry.survey([spec.instance]).entries
+            if entries is not None and not _still_has(entries.get(spec.instance), before):
                 return
-            self._sleep(_LOOK_AGAIN_S)
+            self._sleep(_END_SEEN_S)
         if lost is not None:
             raise lost
 
@@ -300,7 +298,14 @@ class Executor:
         self._disk.write(files, ensure_secrets(self._registry))
         return f"wrote {', '.join(file.path for file in files)}"
 
-    def _await(self, step: Step, spec: LaunchSpec, before: InstanceSeen, lost: RegistryUnavailable | None) -> str:
+    def _await(
+        self,
+        step: Step,
+        spec: LaunchSpec,
+        before: InstanceSeen,
+        lost: RegistryUnavailable | None,
+        pass_time: Callable[[float], None],
+    ) -> str:
         """Wait for the postcondition; after a lost answer as long, and then it is that error."""
         after = simulate(before, step, spec)
         old = before.process.id if before.process and step.action in ENDING else None
@@ -329,42 +334,19 @@ class Executor:
                 raise StepTimedOut(f"{step.action} {spec.instance} {window}", _why(seen), hint=_where(seen))
             self._gate.renew()
             self._progress.waiting(spec.instance, seen.because)
-            self._sleep(pause_s)
+            pass_time(pause_s)
             pause_s = min(2 * pause_s, _LOOK_AGAIN_AT_MOST_S)
 
     def _look(self, spec: LaunchSpec) -> InstanceSeen:
         return self._observe([spec]).instances[0]
 
 
-def myself() -> str:
-    """Who acts, for a record: this process and its user."""
-    return f"pid {os.getpid()} of user {os.geteuid()}"
-
-
-def unmet(step: Step, seen: InstanceSeen) -> list[str]:
-    """What a step needs and does not hold, in words."""
-    needs, process = step.needs, seen.process.id if seen.process else None
-    found = []
-    if needs.process is not None and process != needs.process:
-        found.append(f"it was pid {needs.process.pid}, and is {_named(process)} now")
-    if needs.absent and process is None and seen.verdict is Verdict.UNKNOWN:
-        found.append("it did not run, and whether it runs is unknown now")
-    if needs.absent and process is not None:
-        found.append(f"it did not run, and is {_named(process)} now")
-    people = seen.people
-    if needs.people_at_most is not None and process is not None:
-        if people is None:
-            found.append("who is in a call is unknown now")
-        elif people > needs.people_at_most:
-            found.append(f"{people} people are in a call now")
-    held = seen.entry.digest if seen.entry else ""
-    if needs.entry_digest is not None and held not in {needs.entry_digest, step.digest}:
-        found.append(_OTHER_FORM)
-    return found
-
-
-def _named(process: ProcessId | None) -> str:
-    return f"pid {process.pid}" if process else "gone"
+def _still_has(entry: Entry | None, before: InstanceSeen) -> bool:
+    """Whether the supervisor believes that the process of before runs; some do not know when a process started."""
+    if entry is None or entry.process is None or before.process is None:
+        return False
+    old = before.process.id
+    return entry.process.pid == old.pid and entry.process.start_time in {0, old.start_time}
 
 
 def _window_s(step: Step, spec: LaunchSpec, before: InstanceSeen) -> float:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from hero_livekit_units.model.launch import LaunchSpec
 
+_SEEN_S = 2.0  # for the front to say where rooms are, before their slot ends
+
 
 def steer(spec: LaunchSpec, rooms: Sequence[str], write: Callable[[], str]) -> str:
     """Steer the front of this LaunchSpec; the caller holds the acting lock.
@@ -53,3 +55,25 @@ def steer(spec: LaunchSpec, rooms: Sequence[str], write: Callable[[], str]) -> s
     except FrontError as error:
         raise StepFailed(f"update {spec.instance}", str(error), hint=error.hint) from error
     return "; ".join(done)
+
+
+def move_rooms(spec: LaunchSpec, old: str, new: str) -> None:
+    """Have the front send who joins a room of slot `old` to slot `new`; the caller ends the old one in the same moment.
+
+    Args:
+        spec: of the front.
+        old: the slot that is about to end.
+        new: the slot that new rooms go to.
+
+    Raises:
+        StepFailed: it could not be told: who lost the old slot would wait for it until they give up.
+    """
+    action = f"move the rooms of slot {old}"
+    front = Front(Path(spec.folder))
+    seen = front.see(_SEEN_S)
+    if seen is None:
+        raise StepFailed(action, "the front could not be asked where they are")
+    try:
+        front.move([room for room in seen.rooms if room.slot == old], new)
+    except FrontError as error:
+        raise StepFailed(action, str(error), hint=error.hint) from error

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.launch import Port
 
 _LARGEST_ANSWER = 64 * 1024 * 1024
-_LIST_ROOMS = "/twirp/livekit.RoomService/ListRooms"
 
 
 def count_calls(
@@ -88,22 +87,31 @@ def _told_apart(rooms: Sequence[tuple[Any, Any, int]]) -> _Counted:
     )
 
 
-def _debug_rooms(port: Port, timeout_s: float, _: Mapping[str, str]) -> _Counted:
-    """The data that livekit-server's own drain decides by (known to 1.13.3 and later)."""
+def debug_rooms(port: Port, timeout_s: float) -> list[tuple[dict[str, Any], Any]]:
+    """Each room, and who is in it by identity: what livekit-server's own drain decides by (1.13.3 and later).
+
+    Raises:
+        OSError, http.client.HTTPException, ValueError: there is no answer, or none that is understood.
+    """
     rooms = json.loads(_get(port, "/debug/rooms", timeout_s))
     if not isinstance(rooms, list) or not all(isinstance(room, dict) for room in rooms):
         raise ValueError("not a list of rooms")
-    return _told_apart([(room.get("Name"), room.get("CreatedAt"), _people(room)) for room in rooms])
+    return [(room, _people(room)) for room in rooms]
 
 
-def _people(room: dict[str, Any]) -> int:
+def _people(room: dict[str, Any]) -> Any:
     participants = room.get("Participants", "")
     if participants is None:
-        return 0  # nobody has joined it yet
+        return {}  # nobody has joined it yet
     if not isinstance(participants, dict | list):
         # A room of a shape that is not known here may hold people: that is no zero.
         raise ValueError("a room without participants")  # noqa: TRY004  the answer is wrong, not a call of ours
-    return len(participants)
+    return participants
+
+
+def _debug_rooms(port: Port, timeout_s: float, _: Mapping[str, str]) -> _Counted:
+    rooms = debug_rooms(port, timeout_s)
+    return _told_apart([(room.get("Name"), room.get("CreatedAt"), len(people)) for room, people in rooms])
 
 
 def _prometheus(port: Port, timeout_s: float, _: Mapping[str, str]) -> _Counted:
@@ -121,16 +129,41 @@ def _prometheus(port: Port, timeout_s: float, _: Mapping[str, str]) -> _Counted:
     return _Counted(int(totals["livekit_room_total"]), int(totals["livekit_participant_total"]))
 
 
-def _list_rooms(port: Port, timeout_s: float, api_keys: Mapping[str, str]) -> _Counted:
-    """What RoomService tells whoever has a key. It may lag, and it leaves out agents, so it is asked last."""
+def room_service(
+    port: Port,
+    method: str,
+    request: Mapping[str, Any],
+    grant: Mapping[str, Any],
+    timeout_s: float,
+    api_keys: Mapping[str, str],
+) -> Any:
+    """What RoomService answers to whoever has a key, as plain data.
+
+    Args:
+        port: of livekit-server.
+        method: such as ListRooms.
+        request: its fields.
+        grant: what the token has to allow.
+        timeout_s: for all keys together.
+        api_keys: secrets by API key.
+
+    Raises:
+        OSError, http.client.HTTPException, ValueError: there is no answer, or none that is understood.
+    """
     if not api_keys:
         raise ValueError("no key known")
+    body, path = json.dumps(dict(request)).encode(), f"/twirp/livekit.RoomService/{method}"
     for key, secret in api_keys.items():  # while a key is being replaced there are two, and the server may know one
-        signed = bearer(key, secret, {"roomList": True})
-        with asked(port, _LIST_ROOMS, timeout_s / len(api_keys), body=b"{}", headers=signed) as answer:
+        signed = bearer(key, secret, grant)
+        with asked(port, path, timeout_s / len(api_keys), body=body, headers=signed) as answer:
             if answer.status != 401:
-                return _listed(json.loads(_body(answer)))
+                return json.loads(_body(answer))
     raise ValueError("it does not know our key")
+
+
+def _list_rooms(port: Port, timeout_s: float, api_keys: Mapping[str, str]) -> _Counted:
+    """What RoomService tells whoever has a key. It may lag, and it leaves out agents, so it is asked last."""
+    return _listed(room_service(port, "ListRooms", {}, {"roomList": True}, timeout_s, api_keys))
 
 
 def _listed(answer: Any) -> _Counted:

@@ -24,6 +24,11 @@ class Steering:
     because: str = ""
     grace_s: float = 0.0
 
+    @property
+    def follows(self) -> bool:
+        """Whether who is in a call comes to another slot when theirs ends: who has its address tries nothing else."""
+        return self.possible and not self.grace_s
+
 
 @frozen
 class Returning:

@@ -129,7 +129,8 @@ class Step:
     """One thing to do to one instance; `digest` is that of the LaunchSpec it is done by.
 
     rooms: names of rooms that are forgotten by an update, so that their next meeting is a new room; of those with one
-    in them, at the record of a drain; of those that are ended.
+    in them, at the record of a drain; of those that are ended. to: the instance on which the rooms of one that is
+    killed come up again, "" for none.
     """
 
     action: Action
@@ -139,6 +140,7 @@ class Step:
     effect: Effect
     needs: Needs = Needs()
     rooms: tuple[str, ...] = ()
+    to: str = ""
 
 
 @frozen

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from hero_livekit_units.model.comeback import Comeback
 from hero_livekit_units.model.plan import Choice, Goal, InstanceState, Note, Refusal, Step, Wait
 
 
 @frozen
 class StepDone:
-    """A step that reached its end; `outcome` says how, in words for a person."""
+    """A step that reached its end; `outcome` says how, in words for a person.
+
+    comeback: of the people whom it cut off and who were to come back by themselves, None for no such step, where nobody
+    was in a call, and where that could not be asked.
+    """
 
     step: Step
     outcome: str
     took_ms: float
+    comeback: Comeback | None = None
 
 
 @frozen

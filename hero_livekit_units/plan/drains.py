@@ -32,9 +32,9 @@ def plan_drain(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
         return
     drain = seen.drain.drain
     if seen.drain.left_s == 0.0:
-        if drain.then is Then.MOVE and group.seen(group.desired.media[group.slot]).verdict is Verdict.HEALTHY:
+        if drain.then is Then.MOVE and _may_move(group):
             because = f"the time of its drain is over: its rooms move to {to}"
-            group.act(Action.KILL, spec, because, reconnect(group, seen), pinned(seen))
+            group.act(Action.KILL, spec, because, reconnect(group, seen), pinned(seen), to=to)
             return
         if drain.then is Then.ANNOUNCE and not drain.announced:
             effect = Effect(Interruption.NONE, "every room gets a data message")
@@ -43,6 +43,12 @@ def plan_drain(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
         _plan_lonely(group, spec, seen, drain.idle_room_s)
     left_s = seen.drain.left_s if drain.then is Then.MOVE else None
     group.wait(spec.instance, f"{occupancy(seen)}; {in_words(seen.drain)}", LAST_ROOM, left_s)
+
+
+def _may_move(group: Group) -> bool:
+    """Whether who is cut off finds the other slot, and it is ready for them."""
+    ready = group.seen(group.desired.media[group.slot]).verdict is Verdict.HEALTHY
+    return ready and group.desired.steering.follows
 
 
 def _plan_lonely(group: Group, spec: LaunchSpec, seen: InstanceSeen, limit_s: float) -> None:

@@ -86,6 +86,7 @@ class Group:
         effect: Effect,
         needs: Needs,
         rooms: tuple[str, ...] = (),
+        to: str = "",
     ) -> None:
         """Do something to an instance when its turn in the order of start has come; a slot that is left comes last.
 
@@ -97,7 +98,7 @@ class Group:
             ready = self.seen(self.desired.media[self.slot]).verdict is Verdict.HEALTHY
             at = -1 if ready else len(self._order)
         self._waves[_ACTS + 2 * at + (action is not Action.UPDATE)].append(
-            Step(action, spec.instance, spec.digest, because, effect, needs, rooms)
+            Step(action, spec.instance, spec.digest, because, effect, needs, rooms, to)
         )
 
     def end(self, action: Action, spec: LaunchSpec, because: str, effect: Effect, needs: Needs) -> None:

@@ -184,8 +184,10 @@ def _plan_full(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
     edge = new.edge_from(seen.release)
     beside = edge is None or Strategy.TWO_SLOT in edge.strategies
     failed = group.target.failing.get(spec.slot, "")
-    if not beside and edge and Strategy.MOVE in edge.strategies and Allowed.RECONNECT in group.allowed:
-        group.act(Action.KILL, spec, f"its rooms move to {new.instance}", reconnect(group, seen), pinned(seen))
+    may_move = edge is not None and Strategy.MOVE in edge.strategies and group.desired.steering.follows
+    if not beside and may_move and Allowed.RECONNECT in group.allowed:
+        because, to = f"its rooms move to {new.instance}", new.instance
+        group.act(Action.KILL, spec, because, reconnect(group, seen), pinned(seen), to=to)
     elif failed:
         group.wait(spec.instance, f"{failed}; {occupancy(seen)}", LAST_ROOM)
     else:

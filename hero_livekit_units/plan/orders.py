@@ -10,7 +10,7 @@ from hero_livekit_units.errors import PlanRefused
 from hero_livekit_units.model.drain import Drain, DrainSeen, Signal, Terms, Then
 from hero_livekit_units.model.observed import EntryState
 from hero_livekit_units.model.plan import Allowed, Way
-from hero_livekit_units.plan.slots import runs
+from hero_livekit_units.plan.slots import NO_WAY_BACK, runs
 
 if TYPE_CHECKING:
     from hero_livekit_units.model.desired import Desired
@@ -42,8 +42,9 @@ def ordered(
         ending = here.entry is not None and here.entry.state is EntryState.STOPPING
         why = "is ending already" if ending else f"cannot be drained: {here.because}"
         raise PlanRefused([f"{spec.instance} {why}"], hint="`hlu status` shows which slot new rooms go to")
-    if terms.then is Then.MOVE and not desired.steering.possible:
-        raise PlanRefused([f"rooms cannot move: {desired.steering.because}"], hint="ask for another end of the drain")
+    if terms.then is Then.MOVE and not desired.steering.follows:
+        why = desired.steering.because or NO_WAY_BACK
+        raise PlanRefused([f"rooms cannot move: {why}"], hint="behind the front they can ([front] enabled = true)")
     drain = here.drain.drain if here.drain else Drain(here.process.id, by, now_s)
     drain = attrs.evolve(
         drain.on(terms, now_s), by=by, asked=drain.asked or slot == seen.slot, refusing=Allowed.DRAIN in allowed

@@ -88,10 +88,11 @@ def _plan_configured(group: Group, spec: LaunchSpec) -> None:
 
 def _plan_drained(group: Group) -> None:
     """Go on with what is recorded as drained, and touch nothing else."""
-    group.slot = routed(group.observed, group.desired) or group.target.slot
-    sent_for_s = _sent_for_s(group, group.slot)
+    route = routed(group.observed, group.desired)
+    group.slot = route or group.target.slot
+    sent_for_s = _sent_for_s(group, group.slot) if route else None
     for slot, spec in group.desired.media.items():
-        if slot != group.slot and group.seen(spec).drain is not None:
+        if slot != route and group.seen(spec).drain is not None:
             plan_leaving(group, spec, sent_for_s)
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 COMING_BACK = "who lost the server before it may be on the way back"
 
+NO_WAY_BACK = "who is in a call has the address of its slot, and would not come back to another"
+
 _STRATEGIES = {
     Way.TWO_SLOT: Strategy.TWO_SLOT,
     Way.IDLE_SWAP: Strategy.IDLE_SWAP,
@@ -207,6 +209,8 @@ class _Look:
             yield from self._against_two_slots()
         if way is not Way.IDLE_SWAP and self.not_as_needed:
             yield self.not_as_needed  # while nobody is in a call, that is replaced in the same plan
+        if way is Way.MOVE and self.desired.steering.possible and not self.desired.steering.follows:
+            yield f"{NO_WAY_BACK}; behind the front it would ([front] enabled = true)"
         if way is not Way.TWO_SLOT:
             yield from _against_an_end(old, in_place=way is not Way.MOVE)
             yield from _against_cutting_off(old, way, self.allowed, comeback_s(old, self.desired))

@@ -115,7 +115,20 @@ def test_a_log_cannot_move_the_cursor() -> None:
 KEYS = [
     *("id", "by", "at_s", "goal", "converged", "changed", "done", "refusals", "waits", "notes", "before", "after"),
     *("looks", "took_ms", "step", "action", "instance", "because", "effect", "says", "outcome", "until", "text"),
-    *("possible_when", "process", "pid", "people"),
+    *(
+        "possible_when",
+        "process",
+        "pid",
+        "people",
+        "comeback",
+        "returns",
+        "identity",
+        "room",
+        "after_s",
+        "back",
+        "sign",
+    ),
+    *("median_s", "longest_s", "within_s", "missing"),
 ]
 SCRAPS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(),

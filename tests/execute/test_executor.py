@@ -21,12 +21,15 @@ from hero_livekit_units.errors import (
     StepTimedOut,
 )
 from hero_livekit_units.execute.executor import Executor, Silent
-from hero_livekit_units.livekit.desired import desired_specs
+from hero_livekit_units.execute.files import Disk
+from hero_livekit_units.livekit.desired import desired_specs, desired_state
 from hero_livekit_units.livekit.roomservice import RoomService
+from hero_livekit_units.model.comeback import Attendance, Sign
+from hero_livekit_units.model.desired import Desired, Steering
 from hero_livekit_units.model.drain import Drain, Signal, Terms, Then
 from hero_livekit_units.model.observed import EntryState, InstanceSeen, ProcessId, Verdict
 from hero_livekit_units.model.plan import Action, Effect, Interruption, Needs, Step
-from hero_livekit_units.model.settings import Settings
+from hero_livekit_units.model.settings import FrontSettings, Settings
 from hero_livekit_units.observe.files import drain_file, read_failed, recorded_drain
 from tests.fakes.registry import Fault, MemoryRegistry, ReflectingObserver
 
@@ -367,6 +370,78 @@ def test_forced_stop(stage: Stage) -> None:
     assert stage.registry.acted == [f"stop {MEDIA}", f"kill {MEDIA}"]
 
 
+WEEKLY = Attendance({("weekly", "anna"): 1, ("weekly", "ben"): 1}, {("weekly", "anna", "ben"): 1})
+
+
+class Attending:
+    """Tells who is in the calls; after the end of the server they come back when it was asked three times."""
+
+    def __init__(self, stage: Stage, before: Attendance | None = WEEKLY) -> None:
+        self.asked: list[tuple[str, float]] = []
+        self._stage = stage
+        self._before = before
+
+    def __call__(self, spec: LaunchSpec, timeout_s: float) -> Attendance | None:
+        """Who is there."""
+        self.asked.append((spec.instance, timeout_s))
+        if not self._stage.registry.acted:
+            return self._before
+        return self._before if len(self.asked) > 4 else None
+
+
+def reconnecting(action: Action, to: str = "") -> Step:
+    """A step of this kind that people are expected back from."""
+    return attrs.evolve(step(action, NOW), effect=Effect(Interruption.RECONNECT, "they come back"), to=to)
+
+
+@pytest.mark.parametrize("action", [Action.SWAP, Action.KILL])
+def test_who_comes_back_is_told(action: Action, stage: Stage, catalog: Catalog) -> None:
+    """Asked is the server before, and then the one that takes over; the step itself is done as ever."""
+    stage.run()
+    attending = Attending(stage)
+    desired = desired_state(catalog, Settings(), home=str(Path(stage.spec.folder).parent), python=sys.executable)
+    executor = Executor(
+        stage.registry, stage.observer.observe, stage.heard, stage.home, desired=desired, attend=attending, disk=Disk()
+    )
+    done = executor.do(reconnecting(action, "livekit-server@b" if action is Action.KILL else ""), stage.spec)
+    assert stage.registry.acted == [f"{word} {MEDIA}" for word in ASKED[action]]
+    assert done.comeback is not None
+    assert (done.comeback.people, done.comeback.back, done.comeback.sign) == (2, 2, Sign.SOUND)
+    heir = MEDIA if action is Action.SWAP else "livekit-server@b"
+    assert [instance for instance, _ in attending.asked] == [MEDIA, *[heir] * 4]
+    assert stage.heard.waits[-1] == (MEDIA, f"{done.outcome}; 2 people come back")
+
+
+@pytest.mark.parametrize("before", [None, Attendance({}, {})], ids=["nobody-tells", "nobody-is-there"])
+def test_nobody_is_waited_for(before: Attendance | None, stage: Stage) -> None:
+    """Where nobody is known to be in a call, nobody is looked for."""
+    stage.run()
+    attending = Attending(stage, before)
+    executor = Executor(stage.registry, stage.observer.observe, stage.heard, stage.home, attend=attending)
+    assert executor.do(reconnecting(Action.SWAP), stage.spec).comeback is None
+    assert len(attending.asked) == 1
+
+
+def test_nobody_is_waited_for_whom_a_stop_cuts_off(stage: Stage) -> None:
+    """Who is cut off for good is not looked for."""
+    stage.run()
+    attending = Attending(stage)
+    executor = Executor(stage.registry, stage.observer.observe, stage.heard, stage.home, attend=attending)
+    assert executor.do(step(Action.KILL, NOW), stage.spec).comeback is None
+    assert attending.asked == []
+
+
+def test_rooms_are_not_moved_past_a_front_that_is_silent(stage: Stage, catalog: Catalog, tmp_path: Path) -> None:
+    """Who lost the old slot would be sent to it again: so nothing is ended."""
+    stage.run()
+    fronted = Settings(front=FrontSettings(enabled=True))
+    desired = desired_state(catalog, fronted, home=str(tmp_path), python=sys.executable)
+    executor = Executor(stage.registry, stage.observer.observe, stage.heard, stage.home, desired=desired)
+    with pytest.raises(StepFailed, match="cannot move the rooms of slot a: the front could not be asked"):
+        executor.do(reconnecting(Action.KILL, "livekit-server@b"), stage.spec)
+    assert stage.registry.acted == []
+
+
 def test_stop_that_takes_too_long(stage: Stage) -> None:
     """It gets no second signal."""
     stage.run()
@@ -578,9 +653,15 @@ def test_a_drain_is_recorded_once(stage: Stage, spec: LaunchSpec) -> None:
     """Since when and on whose word stays; who is alone in a room since when is kept for those who still are."""
     stage.run()
     now = [1000.0]
-    terms = Terms(within_s=60.0, then=Then.ANNOUNCE)
+    desired = Desired({}, Steering(possible=True), Terms(within_s=60.0, then=Then.ANNOUNCE))
     executor = Executor(
-        stage.registry, stage.observer.observe, stage.heard, stage.home, rooms=Told(), terms=terms, now_s=lambda: now[0]
+        stage.registry,
+        stage.observer.observe,
+        stage.heard,
+        stage.home,
+        desired=desired,
+        rooms=Told(),
+        now_s=lambda: now[0],
     )
     executor.do(attrs.evolve(step(Action.DRAIN), rooms=("x", "y")), spec)
     now[0] = 1010.0

@@ -18,6 +18,7 @@ FAULTS: list[dict[str, Any]] = tomllib.loads((TREE / "tests" / "cases" / "faults
 TESTS = (
     "tests/plan",
     "tests/observe/test_verdict_cases.py",
+    "tests/execute/test_comeback.py",
     "tests/execute/test_executor.py",
     "tests/execute/test_gate.py",
     "tests/test_ensure.py",

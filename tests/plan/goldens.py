@@ -173,6 +173,7 @@ NO_TWO_SLOT = without(STEERED, "two-slot")
 NODE_A, NODE_B = NODES.media.values()
 _, FRONT_A, NODE_A_BEHIND, BESIDE_FRONT = NODES_BEHIND_FRONT.preferred
 BESIDE_A, BESIDE_B = (NODES.by_slot[slot][-1] for slot in ("a", "b"))
+FRONTED_NO_TWO_SLOT = without(FRONTED, "two-slot")
 ENDED = entry(MEDIA, wanted=False, state=EntryState.STOPPED, process=None)
 CROWD = CallsSeen(2, 7, "debug-rooms")
 EMPTY = CallsSeen(0, 0, "debug-rooms")
@@ -810,25 +811,42 @@ TWO_SLOTS = {
         STEERED,
     ),
     "two-slot-moves": Case(
-        "Rooms may not run beside the new release, and a reconnect was accepted: they move to slot b.",
-        world(_on(MEDIA, calls=CROWD), healthy(BACKEND_B, entry=entry(BACKEND_B, digest="f" * 16)), healthy(MEDIA_B)),
+        "Rooms may not run beside the new release, and a reconnect was accepted: behind the front they move to slot b.",
+        world(
+            healthy(BEHIND_A, process=BEFORE, calls=CROWD),
+            _front("b"),
+            healthy(BACKEND_BEHIND, entry=entry(BACKEND_BEHIND, digest="f" * 16)),
+            healthy(BEHIND_B),
+        ),
+        FRONTED_NO_TWO_SLOT,
+        allowed=RECONNECT,
+    ),
+    "two-slot-does-not-move-without-the-front": Case(
+        "Rooms may not run beside the new release, but who is in them has the address of slot a only: they stay.",
+        world(_on(MEDIA, calls=CROWD), BACKEND_B_RUNS, healthy(MEDIA_B)),
         NO_TWO_SLOT,
         allowed=RECONNECT,
     ),
     "two-slot-does-not-move": Case(
         "Rooms may not run beside the new release, and nobody accepted a reconnect: they stay.",
-        world(_on(MEDIA, calls=CROWD), BACKEND_B_RUNS, healthy(MEDIA_B)),
-        NO_TWO_SLOT,
+        world(healthy(BEHIND_A, process=BEFORE, calls=CROWD), _front("b"), healthy(BACKEND_BEHIND), healthy(BEHIND_B)),
+        FRONTED_NO_TWO_SLOT,
         allowed=DRAIN,
     ),
     "two-slot-may-not-move": Case(
         "The new release may neither run beside the old one nor move its rooms: they stay.",
-        world(_on(MEDIA, calls=CROWD), BACKEND_B_RUNS, healthy(MEDIA_B)),
-        without(STEERED, "two-slot", "move"),
+        world(healthy(BEHIND_A, process=BEFORE, calls=CROWD), _front("b"), healthy(BACKEND_BEHIND), healthy(BEHIND_B)),
+        without(FRONTED, "two-slot", "move"),
         allowed=RECONNECT,
     ),
     "move-begins": Case(
-        "Two slots with rooms are not allowed, but a move is: the new release starts first.",
+        "Two slots with rooms are not allowed, but behind the front a move is: the new release starts first.",
+        world(healthy(BEHIND_A, process=BEFORE, calls=CROWD), _front("a"), healthy(BACKEND_BEHIND)),
+        FRONTED_NO_TWO_SLOT,
+        allowed=RECONNECT,
+    ),
+    "move-without-the-front": Case(
+        "Two slots with rooms are not allowed, and without the front nobody would come to the other slot: a swap.",
         world(_on(MEDIA, calls=CROWD), healthy(BACKEND)),
         NO_TWO_SLOT,
         allowed=RECONNECT,
@@ -1127,6 +1145,14 @@ def _drained(found: InstanceSeen, for_s: float = 600.0, **changes: Any) -> Insta
 _CROWDED = CallsSeen(3, 8, "debug-rooms", longest_s=7380.0, lonely=("tab",))
 _LEFT = _on(MEDIA, calls=_CROWDED)
 _OVER = {"until_s": 1_000_500.0}
+
+
+def _behind_front(**changes: Any) -> Observed:
+    """The front sends new rooms to b, and a is drained until its rooms move."""
+    old = _drained(healthy(BEHIND_A, process=BEFORE, calls=_CROWDED), then=Then.MOVE, **changes)
+    return world(old, _front("b"), healthy(BACKEND_BEHIND), healthy(BEHIND_B))
+
+
 DRAINS = {
     "drain-goes-on": Case(
         "The old slot was left ten minutes ago, and ends with its last room.",
@@ -1139,6 +1165,12 @@ DRAINS = {
         STEERED,
         Goal.DRAIN,
     ),
+    "drain-and-nobody-knows-where-rooms-go": Case(
+        "lk-backend is away, so that new rooms may go anywhere: nothing of the drained slot is ended.",
+        world(_drained(_on(MEDIA, calls=EMPTY)), stopped(BACKEND_B), healthy(MEDIA_B)),
+        STEERED,
+        Goal.DRAIN,
+    ),
     "drain-where-nothing-is-drained": Case(
         "Nothing is drained: nothing is done, whatever should run.",
         world(_LEFT, healthy(BACKEND)),
@@ -1147,14 +1179,19 @@ DRAINS = {
     ),
     "drain-until-then-move": Case(
         "The deadline is ahead: people stay until then.",
-        world(_drained(_LEFT, until_s=1_003_600.0, then=Then.MOVE), BACKEND_B_RUNS, healthy(MEDIA_B)),
-        STEERED,
+        _behind_front(until_s=1_003_600.0),
+        FRONTED,
     ),
     "drain-moves": Case(
         "The deadline is over, and somebody asked by name that the rooms move then.",
+        _behind_front(**_OVER),
+        FRONTED,
+        Goal.DRAIN,
+    ),
+    "drain-cannot-move": Case(
+        "The front is gone, and with it the way of people to another slot: they stay, deadline or not.",
         world(_drained(_LEFT, then=Then.MOVE, **_OVER), BACKEND_B_RUNS, healthy(MEDIA_B)),
         STEERED,
-        Goal.DRAIN,
     ),
     "drain-announces": Case(
         "The deadline is over: the rooms are told, once.",

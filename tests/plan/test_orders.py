@@ -105,7 +105,9 @@ def test_what_is_accepted_by_name_is_kept() -> None:
 
 
 def test_rooms_that_cannot_move() -> None:
-    """Nothing sends people to the other slot."""
+    """Nothing sends people to the other slot, or they have the address of theirs only."""
+    with pytest.raises(PlanRefused, match="would not come back to another"):
+        ask(steered(healthy(MEDIA, people=3), healthy(BACKEND)), terms=Terms(60.0, Then.MOVE))
     with pytest.raises(PlanRefused, match="rooms cannot move"):
         ask(world(healthy(MEDIA, people=3), healthy(BACKEND)), terms=Terms(60.0, Then.MOVE), allowed=DRAIN)
 

@@ -51,6 +51,7 @@ from tests.strategies import (
     BACKEND_B,
     BACKEND_BEHIND_FRONT,
     DESIRED,
+    FOLLOWED,
     FRONT,
     FULL,
     MEDIA,
@@ -76,7 +77,15 @@ NOT_OWNED = "pid 4242 answers; the supervisor does not know it"
 ANYTHING_ALLOWED = st.frozensets(st.sampled_from(Allowed))
 FAILING = "livekit-server@b fails its probes (it says 406)"
 DESIRABLE = st.sampled_from(
-    [DESIRED, STEERED, BLOCKED, STEERED_BLOCKED, without(STEERED, "two-slot"), without(DESIRED, "idle-swap", "swap")]
+    [
+        DESIRED,
+        STEERED,
+        BLOCKED,
+        STEERED_BLOCKED,
+        without(STEERED, "two-slot"),
+        without(FOLLOWED, "two-slot"),
+        without(DESIRED, "idle-swap", "swap"),
+    ]
 )
 
 
@@ -631,7 +640,7 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
         ),
         pytest.param(
             world(healthy(MEDIA, people=3, process=BEFORE), BACKEND_B_RUNS, healthy(MEDIA_B)),
-            without(STEERED, "two-slot"),
+            without(FOLLOWED, "two-slot"),
             RECONNECT,
             "b",
             ["kill livekit-server@a"],
@@ -640,6 +649,14 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
         pytest.param(
             world(healthy(MEDIA, people=3, process=BEFORE), BACKEND_B_RUNS, healthy(MEDIA_B)),
             without(STEERED, "two-slot"),
+            RECONNECT,
+            "b",
+            ["drain livekit-server@a", "wait livekit-server@a: in its calls: 3 people in 1 room"],
+            id="rooms-whose-people-have-the-address-of-the-slot-stay",
+        ),
+        pytest.param(
+            world(healthy(MEDIA, people=3, process=BEFORE), BACKEND_B_RUNS, healthy(MEDIA_B)),
+            without(FOLLOWED, "two-slot"),
             NOTHING_ALLOWED,
             "b",
             ["drain livekit-server@a", "wait livekit-server@a: in its calls: 3 people in 1 room"],
@@ -647,7 +664,7 @@ def test_a_second_slot_that_cannot_be_seen_holds_back_the_start_of_the_first() -
         ),
         pytest.param(
             world(healthy(MEDIA, people=3, process=BEFORE), BACKEND_B_RUNS, unknown(MEDIA_B)),
-            without(STEERED, "two-slot"),
+            without(FOLLOWED, "two-slot"),
             RECONNECT,
             "b",
             [
@@ -799,6 +816,10 @@ def test_a_slot_is_stopped_while_it_is_empty_only() -> None:
 WAY_OUT = "release 1.13.4-r1 runs"
 LIVE = "livekit-server takes over another release or configuration only at its start"
 NO_STEERING = DESIRED.steering.because
+NO_FRONT = (
+    "who is in a call has the address of its slot, and would not come back to another;"
+    " behind the front it would ([front] enabled = true)"
+)
 CUT_OFF = "that would cut off 3 people in 1 room"
 NO_RECONNECT = "nobody accepted that people reconnect (--allow-reconnect)"
 NO_DRAIN = "nobody accepted that joins are refused until the last call ends (--allow-drain)"
@@ -811,6 +832,15 @@ NO_DRAIN = "nobody accepted that joins are refused until the last call ends (--a
         pytest.param(DESIRED, 0, NOTHING_ALLOWED, Way.IDLE_SWAP, [Action.RESTART], [NO_STEERING], id="idle-swap"),
         pytest.param(
             without(STEERED, "two-slot"),
+            3,
+            RECONNECT,
+            Way.SWAP,
+            [Action.SWAP],
+            ["1.13.5-r1 may not replace 1.13.4-r1 by two-slot", CUT_OFF, NO_FRONT],
+            id="swap-as-nobody-would-come-to-the-other-slot",
+        ),
+        pytest.param(
+            without(FOLLOWED, "two-slot"),
             3,
             RECONNECT,
             Way.MOVE,
@@ -916,7 +946,7 @@ NO_SLOT = "no other slot is free: livekit-server@b: "
         pytest.param(
             healthy(MEDIA, process=BEFORE, in_the_way=TAKEN),
             stopped(MEDIA_B),
-            without(STEERED, "two-slot"),
+            without(FOLLOWED, "two-slot"),
             {Way.IDLE_SWAP: "port 6800 is held by pid 666 (httpd)", Way.MOVE: NO_RECONNECT},
             id="a-stranger-on-a-port-does-not-matter-to-the-other-slot",
         ),
@@ -1010,6 +1040,9 @@ def test_nobody_in_a_call_is_cut_off_without_being_asked(
         if step.action in {Action.SWAP, Action.KILL}:
             accepted = Allowed.DROP if goal is Goal.STOP else Allowed.RECONNECT
             assert accepted in allowed
+            if step.action is Action.KILL and goal is Goal.RUN:
+                assert desired.steering.follows
+                assert observed.instance(step.to).verdict is Verdict.HEALTHY
         elif step.effect.kind is Interruption.JOINS_REFUSED:
             assert Allowed.DRAIN in allowed
         else:

@@ -128,7 +128,7 @@ class History:
         """Somebody asks for the plan; it is kept, and may be executed later."""
         host, before = self.host, len(self.host.effects)
         asked = Asked(self.release, goal, frozenset(allowed))
-        wanted = desired(self.release, steering=host.steering)
+        wanted = desired(self.release, steering=host.steering, follows=host.follows)
         observed = place(host).observer.observe(wanted.specs, secrets=host.stored)
         one, other = (plan(observed, wanted, goal, allowed=asked.allowed) for _ in range(2))
         if plan_text(one) != plan_text(other):
@@ -184,6 +184,10 @@ class History:
         """A process of ours is stopped by a signal."""
         self._hit(at, lambda process: self.host.suspend(process, suspended=True))
 
+    def front(self) -> None:
+        """Where joins are steered, a front does it: who loses a slot comes to the other one."""
+        self.host.follows = True
+
     def resume(self) -> None:
         """All go on."""
         for process in list(self.host.processes.values()):
@@ -209,7 +213,7 @@ class History:
 
     def stranger(self, instance_at: int, port_at: int) -> None:
         """Another program takes one of our ports, where it is free."""
-        specs = desired(self.release, steering=self.host.steering).specs
+        specs = desired(self.release, steering=self.host.steering, follows=self.host.follows).specs
         spec = specs[instance_at % len(specs)]
         self.host.stranger(spec.ports[port_at % len(spec.ports)])
 
@@ -301,7 +305,7 @@ class History:
 
     def _as_wanted(self) -> None:
         """Exactly what is wanted runs, as it is registered and as its files are."""
-        wanted = desired(self.release, steering=self.host.steering)
+        wanted = desired(self.release, steering=self.host.steering, follows=self.host.follows)
         servers = self.host.media()
         specs = {spec.launch_digest: (slot, spec) for slot, spec in wanted.media.items()}
         if len(servers) != 1 or servers[0].spec is None or servers[0].spec.launch_digest not in specs:
@@ -412,7 +416,7 @@ def by_dice(dice: random.Random, *, most: int = 20) -> History:
     """
     history = History(steering=dice.random() < 0.6, release=dice.choice(OPEN))
     try:
-        for event in dice.choice(((), (), (), _in_calls(dice))):
+        for event in dice.choice(((), (), (("front",),), (("front",), *_in_calls(dice)), _in_calls(dice))):
             history.happen(event)
         for _ in range(dice.randint(1, most)):
             history.happen(dice.choices(_MAKERS, _WEIGHTS)[0](dice, history))

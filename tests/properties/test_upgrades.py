@@ -20,7 +20,7 @@ from hero_livekit_units.model.drain import Terms, Then
 from hero_livekit_units.model.plan import Action, Allowed, Goal
 from tests.properties.conftest import COUNTS
 from tests.properties.histories import EVENTS, LINEAGE, OPEN, Broken, Event, History, again, by_dice, smallest
-from tests.properties.world import Asked, Dud, Fault, Host, run
+from tests.properties.world import BACK_S, READY_S, Asked, Dud, Fault, Host, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,16 +37,29 @@ FOUND: dict[str, tuple[bool, str, list[Event]]] = {
         [
             ("ensure",),
             ("join", "z", 3),
-            ("drain", "a", Terms(then=Then.MOVE)),
+            ("drain", "a", Terms()),
             ("want", "1.9.2-r1"),
             ("kill", 1),
             ("ensure", Goal.RUN, (), (("look", 3, Fault.LOST), ("look", 2, Fault.LOST)), "1.9.3-r1"),
+        ],
+    ),
+    "nobody can say where new rooms go, and a drain is not over for that": (
+        True,
+        "1.11.0-r1",
+        [
+            ("ensure",),
+            ("join", "x", 1),
+            ("drain", "", Terms(60.0, Then.WAIT, 10.0)),
+            ("leave", "x"),
+            ("supervisor_dies", 0.0),
+            ("ensure", Goal.DRAIN),
         ],
     ),
     "a slot is killed at the deadline of its drain, and the supervisor has not seen its end yet": (
         True,
         "1.10.1-r1",
         [
+            ("front",),
             ("ensure", Goal.RUN, (), (), "1.11.0-r1"),
             ("join", "z", 3),
             ("want", "1.10.0-r1"),
@@ -417,6 +430,26 @@ def test_the_gate_is_open_at_once_when_who_shut_it_has_crashed() -> None:
     host.join("x", 1)
     assert (host.rooms(), host.refused_joins) == (["x"], 0)
     assert [server.spec.release for server in host.media() if server.spec] == ["1.13.4-r1"]
+
+
+@pytest.mark.parametrize("leaves", [False, True], ids=["all-come-back", "one-room-leaves"])
+def test_a_receipt_says_who_came_back(*, leaves: bool) -> None:
+    """After a swap: everybody who was in a room and does not leave meanwhile, and when."""
+    host = Host(steering=False)
+    assert run(host, Asked("1.13.4-r1")).converged
+    host.advance(60.0)
+    host.join("x", 2)
+    host.join("y", 1)
+    if leaves:
+        host._in(1.0, lambda: host.leave("y"))
+    went = run(host, Asked("1.13.5-r1", Goal.RUN, frozenset({Allowed.RECONNECT})))
+    assert went.receipt is not None
+    (comeback,) = [did.comeback for did in went.receipt.done if did.step.action is Action.SWAP]
+    assert comeback is not None
+    assert (comeback.people, comeback.back) == (3, 2 if leaves else 3)
+    assert comeback.longest_s == pytest.approx(BACK_S + READY_S, abs=0.1)
+    assert [one.identity for one in comeback.returns if one.after_s is None] == (["y-0"] if leaves else [])
+    assert (host.broken, host.dropped) == ([], 0)
 
 
 @pytest.mark.parametrize("steering", [True, False], ids=["steered", "unsteered"])

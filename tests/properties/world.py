@@ -11,6 +11,7 @@ import heapq
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache, partial
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,6 +28,7 @@ from hero_livekit_units.livekit.desired import BACKEND, MEDIA, desired_state
 from hero_livekit_units.livekit.gate import Shut, parse
 from hero_livekit_units.livekit.roomservice import RoomService
 from hero_livekit_units.look import Clock, Wish, World
+from hero_livekit_units.model.comeback import Attendance
 from hero_livekit_units.model.desired import Desired, Steering
 from hero_livekit_units.model.drain import Drain, Terms, Then
 from hero_livekit_units.model.launch import FAILED, LaunchFile, LaunchSpec, by_instance, launch_folder
@@ -75,7 +77,8 @@ _LOOK_S = 0.002  # what a look takes
 
 _ANSWERING = SupervisorSeen("model", "1", ProcessId(77, 5), Verdict.HEALTHY, "answered in 0.3 ms", "/s/rpc.sock")
 _SILENT = SupervisorSeen("", "", None, Verdict.UNKNOWN, "nobody listens on /s/rpc.sock", "/s/rpc.sock")
-_STEERED, _UNSTEERED = (
+_FOLLOWED, _STEERED, _UNSTEERED = (
+    Steering(possible=True),
     Steering(possible=True, grace_s=10.0),
     Steering(possible=False, because="nothing here steers joins"),
 )
@@ -122,14 +125,17 @@ _ROUTES: dict[str, str] = {}  # by what an lk-backend reads while it runs: the s
 
 
 @cache
-def desired(release: str, *, steering: bool) -> Desired:
-    """What should run, of this release; each reads one file at its start and one while it runs."""
+def desired(release: str, *, steering: bool, follows: bool = False) -> Desired:
+    """What should run, of this release; each reads one file at its start and one while it runs.
+
+    steering: of joins. follows: whether who loses a slot comes to another one, as behind a front.
+    """
     settings = Settings(livekit=LivekitSettings(version=release))
     found = desired_state(CATALOG, settings, home="/srv/media", python="/usr/bin/python3")
     by_slot = {slot: tuple(map(_with_files, specs)) for slot, specs in found.by_slot.items()}
     for slot, specs in by_slot.items():
         _ROUTES.update({spec.digest: slot for spec in specs if spec.unit == BACKEND})
-    return Desired(by_slot, _STEERED if steering else _UNSTEERED)
+    return Desired(by_slot, (_FOLLOWED if follows else _STEERED) if steering else _UNSTEERED)
 
 
 def _with_files(spec: LaunchSpec) -> LaunchSpec:
@@ -214,6 +220,7 @@ class Host:
 
     def __init__(self, *, steering: bool) -> None:
         self.steering = steering
+        self.follows = False
         self.now_s = 1000.0
         self.wall_offset_s = 1_700_000_000.0
         self.broken: list[str] = []
@@ -1118,17 +1125,42 @@ class Place(World):
         return self.host.lock()
 
 
+def attend(host: Host) -> Callable[[LaunchSpec, float, Any], Attendance | None]:
+    """Tells who is in the calls of an instance: everybody is heard by all in the room."""
+
+    def tell(spec: LaunchSpec, _timeout_s: float, _keys: Any) -> Attendance | None:
+        ready = [one for one in host.alive(spec.instance) if one.ready and not one.suspended]
+        if not ready or "calls" in host.blind:
+            return None
+        people = {room: [f"{room}-{at}" for at in range(count)] for room, count in ready[0].rooms.items()}
+        return Attendance(
+            {(room, one): 1 for room, names in people.items() for one in names},
+            {(room, one, other): 1 for room, names in people.items() for one, other in permutations(names, 2)},
+        )
+
+    return tell
+
+
 def place(host: Host) -> Place:
     """A host as `ensure` takes it."""
     registry = ModelRegistry(host)
     clock = Clock(lambda: host.wall_s, lambda: host.now_s, host.advance)
-    observer = ModelObserver(host, registry)
-    return Place(registry, observer, Path("/srv/media"), clock, ModelDisk(host), ModelRooms(host), host)
+    return Place(
+        registry,
+        ModelObserver(host, registry),
+        Path("/srv/media"),
+        clock,
+        ModelDisk(host),
+        ModelRooms(host),
+        attend(host),
+        host=host,
+    )
 
 
 def wish(host: Host, asked: Asked) -> Wish:
     """What is asked for, as `ensure` takes it."""
-    return Wish(lambda _: desired(asked.release, steering=host.steering), asked.goal, asked.allowed)
+    found = desired(asked.release, steering=host.steering, follows=host.follows)
+    return Wish(lambda _: found, asked.goal, asked.allowed)
 
 
 @frozen
