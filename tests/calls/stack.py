@@ -173,6 +173,19 @@ class Stack:
         assert not left, f"still running: {left}\n{stopped.stdout}{stopped.stderr}{ended.stdout}{ended.stderr}"
 
 
+class FrontedStack(Stack):
+    """A stack with a front before both slots."""
+
+    def write_settings(self, **changes: str) -> None:
+        """As `Stack`, with a front on ports of its own."""
+        super().write_settings(**changes)
+        if not hasattr(self, "front_ports"):
+            self.front_ports = free_ports(2)
+        http, status = self.front_ports
+        with self.places.settings_file.open("a") as file:
+            file.write(f"[front]\nenabled = true\n[front.ports]\nhttp = {http}\nstatus = {status}\n")
+
+
 def is_ours(pid: int, root: Path) -> bool:
     """Whether a process still belongs to this stack: its arguments name the folder, and it is no zombie."""
     try:

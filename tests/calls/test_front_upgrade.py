@@ -13,8 +13,7 @@ import pytest
 from hero_livekit_units.calls.call import SETTLE_S, Call
 from hero_livekit_units.calls.verdict import judge
 from tests.calls.conftest import FIGURES, gaps
-from tests.calls.media import free_ports
-from tests.calls.stack import Stack
+from tests.calls.stack import FrontedStack
 from tests.calls.upgrading import JOINS_A_SECOND, crowd, rooms, wanted
 
 if TYPE_CHECKING:
@@ -24,19 +23,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.servers, pytest.mark.calls, pytest.mark.timeout(300)]
 
 BASELINE_S = 4.0
-
-
-class FrontedStack(Stack):
-    """A stack with a front before both slots."""
-
-    def write_settings(self, **changes: str) -> None:
-        """As `Stack`, with a front on ports of its own."""
-        super().write_settings(**changes)
-        if not hasattr(self, "front_ports"):
-            self.front_ports = free_ports(2)
-        http, status = self.front_ports
-        with self.places.settings_file.open("a") as file:
-            file.write(f"[front]\nenabled = true\n[front.ports]\nhttp = {http}\nstatus = {status}\n")
 
 
 @pytest.fixture

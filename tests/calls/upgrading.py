@@ -98,6 +98,11 @@ def registry_of(stack: Stack) -> HeroProcRegistry:
 
 def rooms(stack: Stack, slot: str) -> set[str]:
     """The rooms that a slot has, by its own word."""
+    return set(people_in(stack, slot))
+
+
+def people_in(stack: Stack, slot: str) -> dict[str, int]:
+    """How many are in each room of a slot, by its own word."""
     keys = read_all(registry_of(stack)).values
     headers = bearer(str(keys["api_key"]), str(keys["api_secret"]), {"roomList": True})
     port = stack.ports[0] + (SLOT_OFFSET if slot == "b" else 0)
@@ -105,8 +110,8 @@ def rooms(stack: Stack, slot: str) -> set[str]:
     try:
         answer = requests.post(url, json={}, headers=headers, timeout=5)
     except requests.ConnectionError:
-        return set()
-    return {room["name"] for room in answer.json().get("rooms", [])}
+        return {}
+    return {room["name"]: room.get("num_participants", 0) for room in answer.json().get("rooms", [])}
 
 
 def copies(stack: Stack) -> list[int]:
@@ -146,6 +151,12 @@ def until_over(stack: Stack) -> None:
 
 def assert_end(stack: Stack, release: str, slot: str = "b") -> None:
     """The one right end of an upgrade: one slot, its release, what is registered, the files, nothing left to do."""
+    assert_what_runs(stack, release, slot)
+    assert files_of(stack, slot) == sorted((*_FILES, f"slots/{slot}/launch-…/livekit.yaml"))
+
+
+def assert_what_runs(stack: Stack, release: str, slot: str) -> None:
+    """Exactly what is wanted runs and is registered, and nothing is left to do."""
     assert stack.servers() == {slot: release}
     assert copies(stack) == [stack.identities()[f"livekit-server@{slot}"][0]]
     desired = stack.media.desired(read_all(registry_of(stack)).values)
@@ -156,7 +167,6 @@ def assert_end(stack: Stack, release: str, slot: str = "b") -> None:
         assert (entry.wanted, entry.digest) == (True, spec.digest), entry
     others = [entries.get(spec.instance) for other, spec in desired.media.items() if other != slot]
     assert not any(entry.wanted for entry in others if entry)
-    assert files_of(stack, slot) == sorted((*_FILES, f"slots/{slot}/launch-…/livekit.yaml"))
     assert steps_of(stack) == []
     assert stack.media.ensure().changed is False
 
