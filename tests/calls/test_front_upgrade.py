@@ -90,7 +90,6 @@ def test_an_upgrade_behind_the_front(old: str, new: str, stack: FrontedStack, li
 
     Meanwhile a room ends, and somebody comes and goes.
     """
-    assert stack.hlu("unset", "livekit.ports.debug").returncode == 0  # not every release has one
     wanted(stack, old, livekit_servers)
     assert stack.media.ensure().converged
     before = stack.identities()
@@ -108,7 +107,7 @@ def test_an_upgrade_behind_the_front(old: str, new: str, stack: FrontedStack, li
             took_s = time.monotonic() - began
             for leaving in left:
                 leaving.result()
-        assert [step.step.action for step in receipt.done][-2:] == ["start", "update"], str(receipt)
+        assert [step.step.action for step in receipt.done][-2:] == ["start", "update"]
         assert stack.servers() == {"a": f"{old}-r1", "b": f"{new}-r1"}
         late.start([stack.seat("carol", "stays")])
         stack.until(

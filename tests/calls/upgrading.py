@@ -19,6 +19,7 @@ import requests
 
 from hero_livekit_units.calls.verdict import judge
 from hero_livekit_units.livekit.asking import bearer
+from hero_livekit_units.livekit.desired import MEDIA
 from hero_livekit_units.livekit.keys import read_all
 from hero_livekit_units.registry.hero_proc import HeroProcRegistry
 from tests.calls.stack import SLOT_OFFSET, Stack
@@ -47,9 +48,14 @@ _FILES = (
 
 
 def wanted(stack: Stack, version: str, servers: dict[str, Path]) -> None:
-    """Another release is wanted, and its program is there."""
+    """Another release is wanted, and its program is there; its port for /debug/rooms too, where it has one."""
+    has_debug = "debug" in stack.media.catalog.find(MEDIA, version).ports
+    if not has_debug:
+        stack.media.unset("livekit.ports.debug")
     changed = stack.hlu("set", "livekit.version", version)
     assert changed.returncode == 0, changed.stderr
+    if has_debug:
+        stack.media.set("livekit.ports.debug", str(stack.ports[4]))
     provided = stack.hlu("install", "--livekit-server", str(servers[version]))
     assert provided.returncode == 0, provided.stderr
 

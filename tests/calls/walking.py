@@ -90,7 +90,6 @@ class Walk:
 
     def begin(self) -> None:
         """A release of those that are there, and the first rooms."""
-        assert self.stack.hlu("unset", "livekit.ports.debug").returncode == 0  # not every release has one
         assert self.stack.hlu("set", "backend.token_ttl_s", str(LIFETIME_S)).returncode == 0
         self._release = self._dice.choice(sorted(self.servers))
         wanted(self.stack, self._release, self.servers)
