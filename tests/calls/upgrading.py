@@ -50,7 +50,7 @@ _FILES = (
 def wanted(stack: Stack, version: str, servers: dict[str, Path]) -> None:
     """Another release is wanted, and its program is there; its port for /debug/rooms too, where it has one."""
     has_debug = "debug" in stack.media.catalog.find(MEDIA, version).ports
-    if not has_debug:
+    if not has_debug and "debug" in stack.media.settings().livekit.ports:
         stack.media.unset("livekit.ports.debug")
     changed = stack.hlu("set", "livekit.version", version)
     assert changed.returncode == 0, changed.stderr
