@@ -236,7 +236,8 @@ class Walk:
     def _ensure_twice_at_once(self) -> None:
         both = [self._start_ensure() for _ in range(2)]
         found = sorted(ensure.wait(90) for ensure in both)
-        assert set(found) <= {0, 3}, found
+        # 6: on a host with much to do, one may not see in time whether something runs, and refuses to guess.
+        assert set(found) <= {0, 3, 6}, found
         self._note("two ensures at once", f"which ended with {found}")
 
     def _visit(self) -> None:
