@@ -163,8 +163,17 @@ def assert_end(stack: Stack, release: str, slot: str = "b") -> None:
 
 def assert_what_runs(stack: Stack, release: str, slot: str) -> None:
     """Exactly what is wanted runs and is registered, and nothing is left to do."""
-    assert stack.servers() == {slot: release}
-    assert copies(stack) == [stack.identities()[f"livekit-server@{slot}"][0]]
+    assert_one_slot(stack, release, slot)
+    steps = steps_of(stack)
+    assert steps == [], steps
+    assert stack.media.ensure().changed is False
+
+
+def assert_one_slot(stack: Stack, release: str, slot: str) -> None:
+    """This slot runs this release, no other copy runs, and what is registered and wanted is what should be."""
+    servers, found = stack.servers(), copies(stack)
+    assert servers == {slot: release}, servers
+    assert found == [stack.identities()[f"livekit-server@{slot}"][0]], found
     desired = stack.media.desired(read_all(registry_of(stack)).values)
     entries = registry_of(stack).survey([spec.instance for spec in desired.specs]).entries
     assert entries is not None
@@ -172,9 +181,7 @@ def assert_what_runs(stack: Stack, release: str, slot: str) -> None:
         entry = entries[spec.instance]
         assert (entry.wanted, entry.digest) == (True, spec.digest), entry
     others = [entries.get(spec.instance) for other, spec in desired.media.items() if other != slot]
-    assert not any(entry.wanted for entry in others if entry)
-    assert steps_of(stack) == []
-    assert stack.media.ensure().changed is False
+    assert not any(entry.wanted for entry in others if entry), others
 
 
 def files_of(stack: Stack, slot: str) -> list[str]:
