@@ -41,7 +41,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.calls, pytest.mark.timeout(300)]
 
 OLD, NEW = "1.13.3", "1.13.5"
 FRONT = "livekit-front"
-# Measured: 0.9 to 1.7 s. A client that has lost its connection for good would be heard no more at all.
+# Measured: 0.9 to 1.7 s, 3 s where twenty others want the processor. Who is lost for good is heard no more at all.
 LONGEST_GAP_MS = 10_000.0
 
 
@@ -75,7 +75,9 @@ def reload_as_an_administrator(stack: FrontedStack) -> None:
     stack.until("a new worker serves", lambda: (seen := front.see()) is not None and seen.pid != before.worker)
 
 
-@pytest.mark.parametrize("reload", [reload_as_the_package, reload_as_an_administrator])
+@pytest.mark.parametrize(
+    "reload", [reload_as_the_package, pytest.param(reload_as_an_administrator, marks=pytest.mark.night)]
+)
 def test_a_reload_within_an_upgrade(
     reload: Callable[[FrontedStack], None], stack: FrontedStack, livekit_servers: dict[str, Path]
 ) -> None:
