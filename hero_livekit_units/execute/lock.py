@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from hero_livekit_units.errors import StepFailed, StepTimedOut
@@ -41,8 +41,10 @@ def acting_lock(home: Path, *, timeout_s: float, name: str = ".acting.lock") -> 
                     hint="wait for it, or look what that process does",
                 )
             time.sleep(_LOOK_AGAIN_S)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        # Only for who waits in vain: on a full disk the lock holds all the same.
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -281,7 +281,9 @@ class Front:
             if path.exists() and path.read_text(encoding="ascii", errors="replace") == text:
                 return
             write_atomically(path, text, 0o600)
-        except (OSError, StepFailed) as error:
+        except StepFailed as error:
+            raise FrontRefused("keep where rooms are", str(error), hint=error.hint) from error
+        except OSError as error:
             raise FrontRefused("keep where rooms are", str(error)) from error
 
     def _old_worker(self, pid: int, command: str, until: float) -> str:

@@ -5,6 +5,7 @@ Knows the forms of HAProxy's questions and answers (its management guide, chapte
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -160,17 +161,23 @@ def faults_of(program: str, folder: Path, text: str) -> tuple[ConfigFault, ...]:
 
     Raises:
         FrontUnavailable: the program cannot be run, or does not come to an end.
+        FrontRefused: that text cannot be written there.
     """
-    descriptor, path = tempfile.mkstemp(prefix=".check-", suffix=".cfg", dir=folder)
+    path = ""
     try:
+        descriptor, path = tempfile.mkstemp(prefix=".check-", suffix=".cfg", dir=folder)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
         argv = [program, "-c", "-C", str(folder), "-f", path]
         finished = run_to_end(argv, env={"PATH": os.environ.get("PATH", "")}, timeout_s=_CHECK_S)
     except RoadClosed as error:
         raise FrontUnavailable(str(error)) from error
+    except OSError as error:
+        hint = "make room on that disk" if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
+        raise FrontRefused("check its configuration", f"{folder}: {error.strerror}", hint=hint) from error
     finally:
-        Path(path).unlink(missing_ok=True)
+        if path:
+            Path(path).unlink(missing_ok=True)
     if finished.status == 0:
         return ()
     found = tuple(_faults(finished.output))

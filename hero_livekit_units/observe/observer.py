@@ -109,9 +109,7 @@ class Observer:
                 process = None  # the pid was reused: the process that the supervisor remembers is gone
         process_ms = (time.monotonic() - began) * 1000
         ports = see_ports(spec.ports, listing, process, until_s)
-        if process is None:
-            # The supervisor has lost it, or cannot be asked: whoever holds its ports may carry its marks.
-            process = _by_marks(spec, ports)
+        process = _who_serves(spec, process, ports)
         launched = as_launched(spec, process) if process else spec
         in_the_way: tuple[PortSeen, ...] = ()
         if process and launched is not spec:
@@ -318,12 +316,18 @@ def _carries_marks(process: ProcessSeen, spec: LaunchSpec) -> bool:
     return (process.unit, process.slot) == (spec.unit, spec.slot)
 
 
-def _by_marks(spec: LaunchSpec, ports: Sequence[PortSeen]) -> ProcessSeen | None:
-    for pid in {seen.owner_pid for seen in ports if seen.owner_pid}:
-        process = kernel.see_process(pid)
-        if process and _carries_marks(process, spec):
-            return process
-    return None
+def _who_serves(spec: LaunchSpec, process: ProcessSeen | None, ports: Sequence[PortSeen]) -> ProcessSeen | None:
+    """The process, or who carries its marks and holds its ports: the supervisor has lost it, or cannot be asked.
+
+    What it runs instead is a second copy, which was launched for the same ports and ends as they are busy.
+    """
+    for pid in {seen.owner_pid for seen in ports if seen.owner_pid} - {process.id.pid if process else 0}:
+        holder = kernel.see_process(pid)
+        if holder and _carries_marks(holder, spec):
+            first = process is not None and holder.ports == process.ports and holder.age_s > process.age_s
+            if process is None or first:
+                return holder
+    return process
 
 
 def _port_evidence(seen: PortSeen, process: ProcessSeen | None, took_ms: float) -> Evidence:

@@ -212,16 +212,19 @@ def _sent_to(group: Group, spec: LaunchSpec) -> str:
 
 def _ended(group: Group, spec: LaunchSpec, routes: RoutesSeen) -> tuple[str, ...]:
     """Rooms whose next meeting should be a new room: nobody is in them, on a slot that new rooms do not go to."""
-    empty = {
-        slot
-        for slot, media in group.desired.media.items()
-        if (calls := group.seen(media).calls) is not None and calls.people == 0
-    }
+    empty = {slot for slot, media in group.desired.media.items() if _nobody_in(group.seen(media))}
     return tuple(
         room.name
         for room in routes.idle
         if room.slot != spec.new_rooms and (room.quiet_s >= QUIET_S or room.slot in empty)
     )
+
+
+def _nobody_in(seen: InstanceSeen) -> bool:
+    """Whether a slot is known to have no room that anybody is in. What is between two lives has those of before."""
+    if seen.process is None:
+        return seen.verdict is Verdict.STOPPED
+    return seen.calls is not None and seen.calls.people == 0
 
 
 def _here(group: Group, specs: Sequence[LaunchSpec]) -> bool:

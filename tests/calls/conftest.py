@@ -50,9 +50,9 @@ def server(stopped_server: LiveServer) -> LiveServer:
 
 
 @pytest.fixture
-def stack(livekit_server: Path) -> Iterator[Stack]:
-    """A host with hero_proc running and nothing else."""
-    running = Stack(livekit_server)
+def stack(livekit_server: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """A host with hero_proc running and nothing else; a test may name another kind of it, indirectly."""
+    running: Stack = getattr(request, "param", Stack)(livekit_server)
     try:
         running.start_hero_proc()
         yield running

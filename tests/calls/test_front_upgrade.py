@@ -6,19 +6,26 @@ import base64
 import os
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hero_livekit_units.calls.call import SETTLE_S, Call
 from hero_livekit_units.calls.verdict import judge
+from hero_livekit_units.definitions.files import shipped_catalog
+from hero_livekit_units.livekit.desired import MEDIA
+from hero_livekit_units.model.unit import Strategy
 from tests.calls.conftest import FIGURES, gaps
-from tests.calls.stack import FrontedStack
-from tests.calls.upgrading import JOINS_A_SECOND, crowd, rooms, wanted
+from tests.calls.stack import LEAVING_S, FrontedStack
+from tests.calls.upgrading import JOINS_A_SECOND, crowd, people_in, rooms, wanted
+from tests.servers import BUILT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from _pytest.mark import ParameterSet
 
 pytestmark = [pytest.mark.servers, pytest.mark.calls, pytest.mark.timeout(300)]
 
@@ -50,25 +57,66 @@ def signal_socket(port: int, token: str) -> socket.socket:
     return sock
 
 
-@pytest.mark.parametrize(("old", "new"), [("1.13.3", "1.13.5"), ("1.13.5", "1.13.3")], ids=["up", "down"])
+def edges() -> list[ParameterSet]:
+    """Every declared edge between releases that are built here, up and down; by day those of the newest ones."""
+    catalog = shipped_catalog()
+    found = [edge for version in BUILT for edge in catalog.edges_to(catalog.find(MEDIA, version))]
+    pairs = [
+        tuple(catalog.find(MEDIA, release).unit.version for release in (edge.start, edge.end))
+        for edge in found
+        if Strategy.TWO_SLOT in edge.strategies
+    ]
+    return [
+        pytest.param(old, new, id=f"{old}-to-{new}", marks=() if {old, new} == {*BUILT[-2:]} else pytest.mark.night)
+        for old, new in pairs
+        if old in BUILT
+    ]
+
+
+EDGES = edges()
+
+
+def test_each_release_that_is_built_here_is_on_an_edge_up_and_down() -> None:
+    """No declared edge between them is left out, and each goes both ways."""
+    pairs = {edge.values for edge in EDGES}
+    assert pairs == {(new, old) for old, new in pairs}
+    assert {version for pair in pairs for version in pair} == set(BUILT)
+    assert [edge.marks for edge in EDGES].count(()) == 2
+
+
+@pytest.mark.parametrize(("old", "new"), EDGES)
 def test_an_upgrade_behind_the_front(old: str, new: str, stack: FrontedStack, livekit_servers: dict[str, Path]) -> None:
-    """Rooms stay, late joiners find them at the one address, new rooms and later meetings run on the new release."""
+    """Rooms stay, late joiners find them at the one address, new rooms and later meetings run on the new release.
+
+    Meanwhile a room ends, and somebody comes and goes.
+    """
     wanted(stack, old, livekit_servers)
     assert stack.media.ensure().converged
     before = stack.identities()
-    with Call() as call, Call() as late, Call() as new_room:
+    with Call() as call, Call() as ends, Call() as visit, Call() as late, Call() as new_room:
         call.start([stack.seat(name, "stays") for name in ("alice", "bob")])
+        ends.start([stack.seat(name, "ends") for name in ("fay", "gil")])
         call.listen(BASELINE_S)
         call.mark("upgrade")
         wanted(stack, new, livekit_servers)
+        visit.start([stack.seat("vera", "stays")])
         began = time.monotonic()
-        receipt = stack.media.ensure()
-        took_s = time.monotonic() - began
+        with ThreadPoolExecutor(2) as pool:
+            left = [pool.submit(other.stop) for other in (ends, visit)]
+            receipt = stack.media.ensure()
+            took_s = time.monotonic() - began
+            for leaving in left:
+                leaving.result()
         assert [step.step.action for step in receipt.done][-2:] == ["start", "update"]
         assert stack.servers() == {"a": f"{old}-r1", "b": f"{new}-r1"}
         late.start([stack.seat("carol", "stays")])
+        stack.until(
+            "all who stay are on slot a",
+            lambda: {room: number for room, number in people_in(stack, "a").items() if number} == {"stays": 3},
+            within_s=LEAVING_S,
+        )
         new_room.start([stack.seat(name, "new") for name in ("dora", "emil")])
-        assert (rooms(stack, "a"), rooms(stack, "b")) == ({"stays"}, {"new"})
+        assert (rooms(stack, "a") - {"ends"}, rooms(stack, "b")) == ({"stays"}, {"new"})
         call.listen(SETTLE_S)
         reports = call.report()
     assert judge(reports).calls_dropped == 0, reports

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hero_livekit_units.calls.call import SETTLE_S, Call
 from hero_livekit_units.calls.verdict import judge
+from hero_livekit_units.errors import RegistryError
 from hero_livekit_units.model.observed import Verdict
+from tests.calls.conftest import FIGURES, gaps
 
 if TYPE_CHECKING:
     from tests.calls.stack import Stack
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.servers, pytest.mark.calls]
 
 BASELINE_S = 4.0
+CRASHES = int(os.environ.get("HLU_CRASHES", "1000"))  # of control planes; of supervisors a fifth
 
 
 def test_a_call_survives_the_group_kill_of_its_control_plane_and_the_crash_of_hero_proc(stack: Stack) -> None:
@@ -50,6 +56,50 @@ def test_a_call_survives_the_group_kill_of_its_control_plane_and_the_crash_of_he
     assert stack.identities() == before
     assert judge(reports).calls_dropped == 0
     assert [(report.disconnects, report.reconnects) for report in reports] == [(0, 0), (0, 0)]
+
+
+@pytest.mark.night
+@pytest.mark.timeout(1800)
+def test_a_call_survives_a_thousand_crashes(stack: Stack) -> None:
+    """Each control plane is killed at some moment of an `ensure`, each hero_proc as it stands: nobody notices any."""
+    dice = random.Random(CRASHES)  # noqa: S311  dice, no secret
+    assert stack.media.ensure().converged
+    before = stack.identities()
+    with Call() as call:
+        call.start([stack.seat(name, "crashes") for name in ("alice", "bob")])
+        call.listen(BASELINE_S)
+        call.mark("crashes")
+        began_s = time.monotonic()
+        for _ in range(CRASHES):
+            plane = stack.start_plane()
+            asking = threading.Thread(target=ask_in_vain, args=(stack,))
+            asking.start()
+            time.sleep(dice.uniform(0.0, 0.1))
+            os.killpg(plane.pid, signal.SIGKILL)
+            assert plane.wait() == -signal.SIGKILL
+            asking.join()
+        planes_s = time.monotonic() - began_s
+        for _ in range(CRASHES // 5):
+            stack.kill_hero_proc()
+            stack.start_hero_proc()
+        again = stack.media.ensure()
+        took_s = time.monotonic() - began_s
+        call.listen(SETTLE_S)
+        reports = call.report()
+    assert (again.converged, again.changed) == (True, False)
+    assert stack.identities() == before
+    assert judge(reports).calls_dropped == 0
+    assert [(report.disconnects, report.reconnects) for report in reports] == [(0, 0), (0, 0)]
+    FIGURES.append(
+        f"{CRASHES} control planes killed in {planes_s:.0f} s and {CRASHES // 5} supervisors in"
+        f" {took_s - planes_s:.0f} s: 0 calls dropped, {gaps(reports)}"
+    )
+
+
+def ask_in_vain(stack: Stack) -> None:
+    """Ask the control plane for an `ensure`, whether or not it lives to answer."""
+    with contextlib.suppress(RegistryError):
+        stack.plane_client.call("livekitservice.ensure", deadline_s=30.0)
 
 
 def test_a_hundred_callers_at_once_start_one_process_each(stack: Stack) -> None:

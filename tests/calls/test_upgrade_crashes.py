@@ -17,12 +17,13 @@ from hero_livekit_units.calls.call import SETTLE_S, Call
 from hero_livekit_units.errors import RegistryError
 from tests.calls.conftest import FIGURES, gaps
 from tests.calls.dying import WHENS
-from tests.calls.stack import HLU, Stack
+from tests.calls.stack import HLU, FrontedStack, Stack
 from tests.calls.upgrading import (
     BASELINE_S,
     assert_end,
     assert_killed,
     assert_unnoticed,
+    assert_what_runs,
     copies,
     kill_at,
     rooms,
@@ -47,6 +48,13 @@ UPGRADE = [
     ("update", "lk-backend"),
 ]
 END = [("stop", "livekit-server@a"), ("write-files", "livekit-server@a")]
+FRONTED_UPGRADE = [
+    ("write-files", "livekit-server@b"),
+    ("register", "livekit-front"),
+    ("register", "livekit-server@b"),
+    ("start", "livekit-server@b"),
+    ("update", "livekit-front"),
+]
 POINTS = [(when, number) for number in range(1, len(UPGRADE) + 1) for when in WHENS]
 
 
@@ -94,8 +102,16 @@ def test_a_crash_of_what_runs_the_upgrade(
     upgrade_under_calls(stack, livekit_servers, crash, f"killed when step {number} {when}")
 
 
+@pytest.mark.parametrize(
+    ("stack", "upgrade"),
+    [
+        pytest.param(Stack, UPGRADE, id="by-tokens"),
+        pytest.param(FrontedStack, FRONTED_UPGRADE, id="behind-the-front", marks=pytest.mark.night),
+    ],
+    indirect=["stack"],
+)
 def test_crashes_at_every_moment_of_one_upgrade_and_of_the_end_of_the_old_slot(
-    stack: Stack, livekit_servers: dict[str, Path]
+    stack: Stack, upgrade: list[tuple[str, str]], livekit_servers: dict[str, Path]
 ) -> None:
     """Each attempt comes a moment further and is killed there; in the end all is as if nothing had been."""
     running(stack, OLD, livekit_servers)
@@ -117,8 +133,8 @@ def test_crashes_at_every_moment_of_one_upgrade_and_of_the_end_of_the_old_slot(
         call.listen(BASELINE_S)
         call.mark("crashes")
         wanted(stack, NEW, livekit_servers)
-        assert steps_of(stack) == UPGRADE
-        crash_through(UPGRADE)
+        assert steps_of(stack) == upgrade
+        crash_through(upgrade)
         new_room.start([stack.seat(who, "new") for who in ("dora", "emil")])
         assert (rooms(stack, "a"), rooms(stack, "b")) == ({"stays"}, {"new"})
         call.listen(SETTLE_S)
@@ -126,11 +142,11 @@ def test_crashes_at_every_moment_of_one_upgrade_and_of_the_end_of_the_old_slot(
     assert_unnoticed(reports)
     assert {who: stack.identities()[who] for who in before} == before
     stack.until_empty()
-    stack.until("nobody can be on the way to the old slot", lambda: steps_of(stack)[:1] == END[:1], within_s=30.0)
+    stack.until("nobody can be on the way to the old slot", lambda: END[0] in steps_of(stack), within_s=30.0)
     assert_killed(kill_at(stack, "begins", 1))
     assert_killed(kill_at(stack, "inside", 1))
     until_over(stack)
-    assert_end(stack, f"{NEW}-r1")
+    (assert_end if upgrade is UPGRADE else assert_what_runs)(stack, f"{NEW}-r1", "b")
     FIGURES.append(f"killed {len(killed) + 2} times in one upgrade: {gaps(reports)}")
 
 

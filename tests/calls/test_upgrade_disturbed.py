@@ -158,8 +158,8 @@ def waits_for_lock(stack: Stack, pid: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("lost", ["units", pytest.param("everything", marks=pytest.mark.night)])
-def test_a_supervisor_that_has_forgotten_all_starts_no_second_copy(
+@pytest.mark.parametrize("lost", ["processes", "units", pytest.param("everything", marks=pytest.mark.night)])
+def test_a_supervisor_that_has_forgotten_ends_nothing(
     lost: str, stack: Stack, livekit_servers: dict[str, Path]
 ) -> None:
     """What runs without its knowledge runs on, whatever is wanted; what cannot be done is said."""
@@ -183,7 +183,8 @@ def test_a_supervisor_that_has_forgotten_all_starts_no_second_copy(
         assert done.returncode in {0, 3, 6}
         assert after["livekit-server@a"] == before["livekit-server@a"]
         assert before["livekit-server@a"][0] in found
-        assert len(found) == len(servers)
+        # A copy that the supervisor tries ends on the busy port, at once, again and again.
+        assert len(found) - len(servers) in ({0, 1} if lost == "processes" else {0})
         assert servers in ({"a": f"{OLD}-r1"}, {"a": f"{OLD}-r1", "b": f"{NEW}-r1"})
         said = [
             f"{said['instance']}: {said.get('because') or said.get('text')}"
@@ -200,14 +201,14 @@ def test_a_supervisor_that_has_forgotten_all_starts_no_second_copy(
 
 
 def forget(stack: Stack, lost: str) -> None:
-    """Take the memory of hero_proc away while it does not run: its units, or all that it knew."""
+    """Take the memory of hero_proc away while it does not run: its processes, its units, or all that it knew."""
     assert stack.hlu("hero-proc", "stop").returncode == 0
     if lost == "everything":
         for file in stack.places.hero_proc.glob("hero_proc.db*"):
             file.unlink()
     else:
         with contextlib.closing(sqlite3.connect(stack.places.hero_proc / "hero_proc.db")) as db, db:
-            for table in ("services", "actions", "runs", "jobs"):
+            for table in ("runs", "jobs", *(("services", "actions") if lost == "units" else ())):
                 db.execute(f"DELETE FROM {table}")  # noqa: S608
     stack.start_hero_proc()
 

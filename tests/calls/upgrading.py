@@ -19,6 +19,7 @@ import requests
 
 from hero_livekit_units.calls.verdict import judge
 from hero_livekit_units.livekit.asking import bearer
+from hero_livekit_units.livekit.desired import MEDIA
 from hero_livekit_units.livekit.keys import read_all
 from hero_livekit_units.registry.hero_proc import HeroProcRegistry
 from tests.calls.stack import SLOT_OFFSET, Stack
@@ -47,9 +48,14 @@ _FILES = (
 
 
 def wanted(stack: Stack, version: str, servers: dict[str, Path]) -> None:
-    """Another release is wanted, and its program is there."""
+    """Another release is wanted, and its program is there; its port for /debug/rooms too, where it has one."""
+    has_debug = "debug" in stack.media.catalog.find(MEDIA, version).ports
+    if not has_debug and "debug" in stack.media.settings().livekit.ports:
+        stack.media.unset("livekit.ports.debug")
     changed = stack.hlu("set", "livekit.version", version)
     assert changed.returncode == 0, changed.stderr
+    if has_debug:
+        stack.media.set("livekit.ports.debug", str(stack.ports[4]))
     provided = stack.hlu("install", "--livekit-server", str(servers[version]))
     assert provided.returncode == 0, provided.stderr
 
@@ -98,6 +104,11 @@ def registry_of(stack: Stack) -> HeroProcRegistry:
 
 def rooms(stack: Stack, slot: str) -> set[str]:
     """The rooms that a slot has, by its own word."""
+    return set(people_in(stack, slot))
+
+
+def people_in(stack: Stack, slot: str) -> dict[str, int]:
+    """How many are in each room of a slot, by its own word."""
     keys = read_all(registry_of(stack)).values
     headers = bearer(str(keys["api_key"]), str(keys["api_secret"]), {"roomList": True})
     port = stack.ports[0] + (SLOT_OFFSET if slot == "b" else 0)
@@ -105,8 +116,8 @@ def rooms(stack: Stack, slot: str) -> set[str]:
     try:
         answer = requests.post(url, json={}, headers=headers, timeout=5)
     except requests.ConnectionError:
-        return set()
-    return {room["name"] for room in answer.json().get("rooms", [])}
+        return {}
+    return {room["name"]: room.get("num_participants", 0) for room in answer.json().get("rooms", [])}
 
 
 def copies(stack: Stack) -> list[int]:
@@ -146,8 +157,23 @@ def until_over(stack: Stack) -> None:
 
 def assert_end(stack: Stack, release: str, slot: str = "b") -> None:
     """The one right end of an upgrade: one slot, its release, what is registered, the files, nothing left to do."""
-    assert stack.servers() == {slot: release}
-    assert copies(stack) == [stack.identities()[f"livekit-server@{slot}"][0]]
+    assert_what_runs(stack, release, slot)
+    assert files_of(stack, slot) == sorted((*_FILES, f"slots/{slot}/launch-…/livekit.yaml"))
+
+
+def assert_what_runs(stack: Stack, release: str, slot: str) -> None:
+    """Exactly what is wanted runs and is registered, and nothing is left to do."""
+    assert_one_slot(stack, release, slot)
+    steps = steps_of(stack)
+    assert steps == [], steps
+    assert stack.media.ensure().changed is False
+
+
+def assert_one_slot(stack: Stack, release: str, slot: str) -> None:
+    """This slot runs this release, no other copy runs, and what is registered and wanted is what should be."""
+    servers, found = stack.servers(), copies(stack)
+    assert servers == {slot: release}, servers
+    assert found == [stack.identities()[f"livekit-server@{slot}"][0]], found
     desired = stack.media.desired(read_all(registry_of(stack)).values)
     entries = registry_of(stack).survey([spec.instance for spec in desired.specs]).entries
     assert entries is not None
@@ -155,10 +181,7 @@ def assert_end(stack: Stack, release: str, slot: str = "b") -> None:
         entry = entries[spec.instance]
         assert (entry.wanted, entry.digest) == (True, spec.digest), entry
     others = [entries.get(spec.instance) for other, spec in desired.media.items() if other != slot]
-    assert not any(entry.wanted for entry in others if entry)
-    assert files_of(stack, slot) == sorted((*_FILES, f"slots/{slot}/launch-…/livekit.yaml"))
-    assert steps_of(stack) == []
-    assert stack.media.ensure().changed is False
+    assert not any(entry.wanted for entry in others if entry), others
 
 
 def files_of(stack: Stack, slot: str) -> list[str]:

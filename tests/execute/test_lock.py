@@ -30,6 +30,16 @@ with acting_lock(Path(sys.argv[1]), timeout_s=10.0):
     sys.stdin.read()
 """
 
+# In a process of its own, whose limit on the size of a file stands for a disk that is full.
+HOLD_WITHOUT_ROOM = """
+import resource, sys
+from pathlib import Path
+from hero_livekit_units.execute.lock import acting_lock
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+with acting_lock(Path(sys.argv[1]), timeout_s=10.0):
+    print("held", flush=True)
+"""
+
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
@@ -122,3 +132,16 @@ def test_a_home_that_cannot_be_made(tmp_path: Path) -> None:
     told = f"cannot act on the media group: {tmp_path}/home"
     with pytest.raises(StepFailed, match=told), acting_lock(tmp_path / "home", timeout_s=0.0):
         pass
+
+
+def test_it_holds_on_a_full_disk(tmp_path: Path) -> None:
+    """The pid of who holds it is a help for others, and no reason to do nothing."""
+    run = subprocess.run(
+        [sys.executable, "-c", HOLD_WITHOUT_ROOM, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": ROOT, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert (run.stdout, run.stderr) == ("held\n", "")
+    assert (tmp_path / ".acting.lock").read_text() == ""

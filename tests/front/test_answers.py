@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hero_livekit_units.errors import FrontUnavailable
+from hero_livekit_units.errors import FrontRefused, FrontUnavailable
 from hero_livekit_units.livekit import haproxy
 from hero_livekit_units.livekit.front import Front
 
@@ -145,3 +145,9 @@ def test_a_program_that_cannot_judge(tmp_path: Path) -> None:
     program.chmod(0o755)
     assert Front(tmp_path).check("", str(program)) == (haproxy.ConfigFault(0, "out of luck"),)
     assert [path.name for path in tmp_path.iterdir()] == ["haproxy"]
+
+
+def test_no_place_for_what_is_to_be_judged(tmp_path: Path) -> None:
+    """Said as what it is, and in one of our errors, as on a full disk."""
+    with pytest.raises(FrontRefused, match=f"cannot check its configuration: {tmp_path}/gone: No such file"):
+        haproxy.faults_of("haproxy", tmp_path / "gone", "global\n")

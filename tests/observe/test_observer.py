@@ -213,6 +213,17 @@ def test_a_stranger_on_a_port(spec: LaunchSpec, launch_unit: LaunchUnit) -> None
     assert {probe.says.partition(": ")[2] for probe in found.probes} == {"not asked, as the port is not ours"}
 
 
+def test_a_second_copy_of_what_the_supervisor_has_lost(spec: LaunchSpec, launch_unit: LaunchUnit) -> None:
+    """The one with the ports is the unit, and no stranger, whether or not the copy lives in this moment."""
+    first = launch_unit(*words(spec), marks=spec.environment).pid
+    copy = launch_unit(marks=spec.environment).pid
+    found = look(registered(spec, copy), spec)
+    assert found.process is not None
+    assert (found.process.id.pid, found.verdict) == (first, Verdict.HEALTHY)
+    assert found.because == f"pid {first} answers; the supervisor says running instead"
+    assert not found.owned
+
+
 def test_a_stranger_with_the_marks_of_another_slot(spec: LaunchSpec, launch_unit: LaunchUnit) -> None:
     """Slot b on the ports of slot a is as foreign as anybody."""
     launch_unit(*words(spec), marks=spec.environment | {"HLU_SLOT": "b"})

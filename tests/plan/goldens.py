@@ -480,6 +480,16 @@ REPLACE = {
         ),
         FRONTED,
     ),
+    "front-slot-has-ended": Case(
+        "The old slot ended before the front forgot its rooms: it does now, or the next meeting would wait for it.",
+        world(
+            stopped(BEHIND_A),
+            _front("b", IdleRoom("pause", "a", 5.0), IdleRoom("new", "b", 5.0)),
+            healthy(BACKEND_BEHIND),
+            healthy(BEHIND_B),
+        ),
+        FRONTED,
+    ),
     "front-cannot-be-asked": Case(
         "Where the front sends new rooms is not known: the old slot is kept, empty or not.",
         world(
