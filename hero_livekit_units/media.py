@@ -7,7 +7,6 @@ and no file of its own.
 from __future__ import annotations
 
 import re
-import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -31,7 +30,7 @@ from hero_livekit_units.model.plan import Allowed, Goal, Plan
 from hero_livekit_units.model.settings import Settings
 from hero_livekit_units.observe.held import held_secrets
 from hero_livekit_units.observe.observer import Observer
-from hero_livekit_units.places import Places, find_places
+from hero_livekit_units.places import Places, find_places, own_python
 from hero_livekit_units.plan.slots import in_use
 from hero_livekit_units.registry.hero_proc import HeroProcRegistry
 from hero_livekit_units.secret_report import secret_report
@@ -278,7 +277,7 @@ class Media:
 
     def _desired(self, settings: Settings, secrets: Mapping[str, Any] | None) -> Desired:
         home = str(self.places.home)
-        return desired_state(self.catalog, settings, home=home, python=sys.executable, secrets=secrets)
+        return desired_state(self.catalog, settings, home=home, python=own_python(), secrets=secrets)
 
     def _wish(self, goal: Goal, allowed: Collection[Allowed]) -> Wish:
         settings = self.settings()

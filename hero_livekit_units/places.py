@@ -6,6 +6,8 @@ The environment decides, in the order of the Hero conventions; nothing here crea
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,3 +46,15 @@ def find_places(environment: Mapping[str, str] | None = None) -> Places:
     env = os.environ if environment is None else environment
     var = Path(env.get("PATH_VAR") or Path(path_root(env)) / "var").absolute()
     return Places(home=var / "hero_livekit", sockets=Path(sockets_folder(env)).absolute(), hero_proc=var / "hero_proc")
+
+
+def own_python() -> str:
+    """The interpreter of this process, by one name, whichever of its names started it.
+
+    It stands in launches: of two control planes under two names each would undo what the other did.
+    """
+    name = Path(sys.prefix, "bin", "python3")
+    with suppress(OSError):
+        if name.samefile(sys.executable):
+            return str(name)
+    return sys.executable

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,22 @@ def test_looking_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.delenv(name, raising=False)
     assert find_places().home == tmp_path / "root" / "var" / "hero_livekit"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_interpreter_has_one_name(tmp_path: Path) -> None:
+    """Whichever of its names a process was started by, launches have the same one in them."""
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    ask = "from hero_livekit_units.places import own_python; print(own_python())"
+    names = [
+        name for name in ("python", "python3", f"python3.{sys.version_info.minor}") if (venv / "bin" / name).exists()
+    ]
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    found = {
+        subprocess.run(
+            [venv / "bin" / name, "-c", ask], env=environment, check=True, capture_output=True, text=True
+        ).stdout
+        for name in names
+    }
+    assert len(names) > 1
+    assert found == {f"{venv / 'bin' / 'python3'}\n"}

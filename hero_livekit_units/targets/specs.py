@@ -15,7 +15,7 @@ from attrs import asdict, field, frozen
 from hero_livekit_units.definitions.files import read_catalog
 from hero_livekit_units.definitions.resolve import resolve
 from hero_livekit_units.model.settings import Settings, setting_values
-from hero_livekit_units.places import find_places
+from hero_livekit_units.places import find_places, own_python
 from hero_livekit_units.registry.wire import action_spec
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def unit_target(
 def _defaults(definition: Definition) -> dict[str, Any]:
     program = definition.binary.program
     # Where it is missing its bare name stays: the start then fails, and says so.
-    return {"python": sys.executable, "binary": shutil.which(program) or program}
+    return {"python": own_python(), "binary": shutil.which(program) or program}
 
 
 def _service(name: str, description: str, actions: Sequence[str]) -> dict[str, Any]:

@@ -12,19 +12,32 @@ import pytest
 from livekit import rtc
 
 from hero_livekit_units.calls.call import SETTLE_S, Call
+from hero_livekit_units.calls.verdict import judge
 from hero_livekit_units.livekit.roomservice import TOPIC
 from hero_livekit_units.model.plan import Goal
 from tests.calls.conftest import FIGURES, gaps
+from tests.calls.stack import FrontedStack
 from tests.calls.upgrading import BASELINE_S, assert_end, assert_unnoticed, rooms, running, until_over, wanted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from hero_livekit_units.calls.call import Seat
     from tests.calls.stack import Stack
 
 pytestmark = [pytest.mark.servers, pytest.mark.calls, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def fronted(livekit_server: Path) -> Iterator[FrontedStack]:
+    """A host with a front."""
+    stack = FrontedStack(livekit_server)
+    try:
+        stack.start_hero_proc()
+        yield stack
+    finally:
+        stack.close()
 
 
 def drained(stack: Stack, slot: str) -> Any:
@@ -147,3 +160,29 @@ def test_where_joins_cannot_be_steered_a_drain_is_asked_for_by_name_and_signals_
     stack.until("it is started anew", lambda: stack.media.ensure().converged, within_s=60.0)
     assert stack.servers() == {"a": "1.13.5-r1"}
     assert stack.identities()["livekit-server@a"] != before["livekit-server@a"]
+
+
+def test_at_its_deadline_a_drain_behind_the_front_moves_everybody_if_that_was_asked_for_by_name(
+    fronted: FrontedStack, livekit_servers: dict[str, Path]
+) -> None:
+    """Nobody notices before; then all reconnect to the new slot by themselves, and the receipt says so."""
+    running(fronted, "1.13.5", livekit_servers)
+    with Call() as call:
+        call.start([fronted.seat(name, "stays") for name in ("alice", "bob")])
+        call.listen(BASELINE_S)
+        call.mark("drained")
+        assert fronted.hlu("drain", "--within", "20s", "--then", "move").returncode == 3
+        assert fronted.servers() == {"a": "1.13.5-r1", "b": "1.13.5-r1"}
+        assert_unnoticed(call.report())
+        fronted.until("its time is over", lambda: drained(fronted, "a")["left_s"] == 0.0, within_s=30.0)
+        done = json.loads(fronted.hlu("ensure", "--json").stdout)["done"]
+        call.listen(SETTLE_S)
+        reports = call.report()
+    assert [did["step"]["action"] for did in done] == ["kill"]
+    comeback = done[0]["comeback"]
+    assert (comeback["people"], comeback["back"]) == (2, 2)
+    assert judge(reports).calls_dropped == 0, reports
+    assert [report.disconnects for report in reports] == [0, 0]
+    FIGURES.append(f"moved at the deadline of a drain: back after {comeback['longest_s']:.2f} s; {gaps(reports)}")
+    until_over(fronted)
+    assert fronted.servers() == {"b": "1.13.5-r1"}

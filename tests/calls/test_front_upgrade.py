@@ -107,7 +107,7 @@ def test_an_upgrade_behind_the_front(old: str, new: str, stack: FrontedStack, li
             took_s = time.monotonic() - began
             for leaving in left:
                 leaving.result()
-        assert [step.step.action for step in receipt.done][-2:] == ["start", "update"]
+        assert [step.step.action for step in receipt.done][-3:] == ["start", "update", "drain"]
         assert stack.servers() == {"a": f"{old}-r1", "b": f"{new}-r1"}
         late.start([stack.seat("carol", "stays")])
         stack.until(

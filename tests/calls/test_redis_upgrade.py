@@ -84,7 +84,7 @@ def test_an_upgrade_that_nobody_in_a_call_notices(stack: Stack, livekit_servers:
         began = time.monotonic()
         receipt = stack.media.ensure()
         took_s = time.monotonic() - began
-        assert [step.step.action for step in receipt.done][-2:] == ["start", "update"]
+        assert [step.step.action for step in receipt.done][-3:] == ["start", "update", "drain"]
         assert stack.servers() == {"a": "1.13.3-r1", "b": "1.13.5-r1"}
         joiner, others = stack.seat("carol", "stays"), [stack.seat(name, "new") for name in ("dora", "emil")]
         assert stack.slot_of(joiner) == "a"

@@ -49,6 +49,7 @@ def test_an_upgrade_that_nobody_in_a_call_notices(
             "register",
             "start",
             "update",
+            "drain",
         ]
         assert [wait["instance"] for wait in receipt["waits"]] == ["livekit-server@a"]
         assert stack.servers() == {"a": f"{old}-r1", "b": f"{new}-r1"}
@@ -81,7 +82,7 @@ def test_a_changed_configuration_comes_by_the_other_slot_and_the_next_one_by_the
         call.listen(BASELINE_S)
         call.mark("configured")
         stack.hlu("set", "livekit.log_level", "debug")
-        assert [step.step.action for step in stack.media.ensure().done][-2:] == ["start", "update"]
+        assert [step.step.action for step in stack.media.ensure().done][-3:] == ["start", "update", "drain"]
         # The other slot is in use too now, so that a third configuration finds none that is free.
         stack.hlu("set", "livekit.log_level", "warn")
         refused = stack.media.ensure()
