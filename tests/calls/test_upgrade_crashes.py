@@ -47,6 +47,8 @@ UPGRADE = [
     ("start", "livekit-server@b"),
     ("update", "lk-backend"),
 ]
+# Once new rooms go to the new slot, that the old one is left is recorded; no plan from before names it.
+LEFT = [("drain", "livekit-server@a")]
 END = [("stop", "livekit-server@a"), ("write-files", "livekit-server@a")]
 FRONTED_UPGRADE = [
     ("write-files", "livekit-server@b"),
@@ -55,7 +57,7 @@ FRONTED_UPGRADE = [
     ("start", "livekit-server@b"),
     ("update", "livekit-front"),
 ]
-POINTS = [(when, number) for number in range(1, len(UPGRADE) + 1) for when in WHENS]
+POINTS = [(when, number) for number in range(1, len(UPGRADE + LEFT) + 1) for when in WHENS]
 
 
 def upgrade_under_calls(stack: Stack, servers: dict[str, Path], crash: Callable[[], None], name: str) -> None:
@@ -126,7 +128,7 @@ def test_crashes_at_every_moment_of_one_upgrade_and_of_the_end_of_the_old_slot(
                     assert_killed(kill_at(stack, when, 1))
                     killed.append((when, step[0]))
                 assert len(copies(stack)) <= 2
-            assert steps_of(stack) == expected[at + 1 :]
+            assert steps_of(stack) == (expected[at + 1 :] or (LEFT if step != LEFT[0] else []))
 
     with Call() as call, Call() as new_room:
         call.start([stack.seat(who, "stays") for who in ("alice", "bob")])
@@ -135,6 +137,7 @@ def test_crashes_at_every_moment_of_one_upgrade_and_of_the_end_of_the_old_slot(
         wanted(stack, NEW, livekit_servers)
         assert steps_of(stack) == upgrade
         crash_through(upgrade)
+        crash_through(LEFT)
         new_room.start([stack.seat(who, "new") for who in ("dora", "emil")])
         assert (rooms(stack, "a"), rooms(stack, "b")) == ({"stays"}, {"new"})
         call.listen(SETTLE_S)
