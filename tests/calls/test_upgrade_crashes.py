@@ -153,6 +153,7 @@ def test_crashes_at_every_moment_of_one_upgrade_and_of_the_end_of_the_old_slot(
     FIGURES.append(f"killed {len(killed) + 2} times in one upgrade: {gaps(reports)}")
 
 
+@pytest.mark.night
 def test_a_kill_from_outside_while_the_new_slot_starts(stack: Stack, livekit_servers: dict[str, Path]) -> None:
     """The command itself, killed by somebody who reads what it says it does."""
 

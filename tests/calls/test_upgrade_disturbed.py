@@ -158,7 +158,9 @@ def waits_for_lock(stack: Stack, pid: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("lost", ["processes", "units", pytest.param("everything", marks=pytest.mark.night)])
+@pytest.mark.parametrize(
+    "lost", ["processes", *(pytest.param(what, marks=pytest.mark.night) for what in ("units", "everything"))]
+)
 def test_a_supervisor_that_has_forgotten_ends_nothing(
     lost: str, stack: Stack, livekit_servers: dict[str, Path]
 ) -> None:
