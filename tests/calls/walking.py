@@ -23,7 +23,7 @@ from attrs import define
 
 from hero_livekit_units.calls.call import LEAST_BASELINE_S, Call
 from hero_livekit_units.calls.verdict import judge
-from hero_livekit_units.errors import PlanStale, RegistryError, UnitsError
+from hero_livekit_units.errors import PlanStale, RegistryError, RegistryUnavailable, UnitsError
 from hero_livekit_units.execute.lock import acting_lock
 from hero_livekit_units.livekit.desired import MEDIA
 from hero_livekit_units.livekit.front import Front
@@ -52,6 +52,7 @@ _BACK_S = 30.0
 _BUG = 70  # the exit status of a fault of the program
 # As wanted, or people are waited for; or a host with much to do did not say in time what runs, and nobody guesses.
 _DONE = {0, 3, 6}
+_UNHEARD = 5  # that of one that hero_proc did not answer in time
 
 
 @define
@@ -238,7 +239,7 @@ class Walk:
     def _ensure_twice_at_once(self) -> None:
         both = [self._start_ensure() for _ in range(2)]
         found = sorted(ensure.wait(90) for ensure in both)
-        assert set(found) <= _DONE, found
+        assert set(found) <= {*_DONE, _UNHEARD}, found
         self._note("two ensures at once", f"which ended with {found}")
 
     def _visit(self) -> None:
@@ -310,8 +311,8 @@ class Walk:
                 if done(receipt):
                     return
                 why = f"{receipt.refusals} {receipt.waits}"
-            except PlanStale as stale:
-                why = str(stale)
+            except (PlanStale, RegistryUnavailable) as later:
+                why = str(later)
             assert time.monotonic() < until_s, f"not within {within_s:g} s: {what}; {why}"
             time.sleep(0.2)
 
@@ -393,5 +394,5 @@ def serves(receipt: Receipt) -> bool:
 
 
 def converged(receipt: Receipt) -> bool:
-    """Whether all is as wanted."""
-    return receipt.converged
+    """Whether all is as wanted, and was seen to be: on a busy machine a look may come to its time limit."""
+    return receipt.converged and not any("state is unknown" in note.text for note in receipt.notes)
