@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 LOGS_KEPT = 10_000
+LOGS_KEPT_MS = 30 * 86_400_000
 _JOB_COLUMNS = tuple(column.name for column in fields(Job))
 _TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -233,12 +234,15 @@ class Store:
     # -- log lines that clients hand in
 
     def add_log(self, context: str, src: str, epoch_ms: int, loglevel: int, tags: Sequence[str], content: str) -> None:
-        """Add a line; the oldest of all are dropped when there are more than LOGS_KEPT."""
+        """Add a line; the oldest of all are dropped when there are more than LOGS_KEPT, or after LOGS_KEPT_MS."""
         row = (context, src, epoch_ms, loglevel, json.dumps(list(tags)), content)
         with self._transaction():
             insert = "INSERT INTO logs (context_name, src, epoch_ms, loglevel, tags, content) VALUES (?, ?, ?, ?, ?, ?)"
             id_ = self._db.execute(insert, row).lastrowid or 0
-            self._db.execute("DELETE FROM logs WHERE id <= ?", (id_ - LOGS_KEPT,))
+            # The first that is young enough is found from the eldest on, so this reads no more than it deletes.
+            young = "SELECT id FROM logs WHERE epoch_ms >= ? ORDER BY id LIMIT 1"
+            gone = f"DELETE FROM logs WHERE id <= ? OR id < ({young})"  # noqa: S608
+            self._db.execute(gone, (id_ - LOGS_KEPT, epoch_ms - LOGS_KEPT_MS))
 
     def logs(self, src_prefix: str, lines: int, from_ms: int, to_ms: int) -> list[dict[str, Any]]:
         """The newest lines whose source begins so, the eldest first."""

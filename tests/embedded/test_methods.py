@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import http.server
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -42,6 +44,17 @@ def test_the_document_lists_the_methods() -> None:
 def test_the_document_is_made_of_the_methods() -> None:
     """openrpc.json says what the methods say now: `python -m hero_livekit_units.embedded.document` makes it anew."""
     assert document.FILE.read_text(encoding="utf-8") == document.text()
+
+
+def test_the_daemon_does_without_what_makes_the_document() -> None:
+    """What it imports has neither msgspec nor the types of the wire, nor, before a log is full, ctypes."""
+    code = "import hero_livekit_units.embedded.__main__, sys; print(*sorted(sys.modules))"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout.split()
+    )
+    assert "hero_livekit_units.embedded.methods" in loaded
+    unwanted = {"msgspec", "ctypes", "hero_livekit_units.embedded.shapes", "hero_livekit_units.embedded.document"}
+    assert loaded & unwanted == set()
 
 
 def test_the_document_keeps_the_rules() -> None:
