@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.embedded.children import keep_descriptors_private
 from hero_livekit_units.embedded.health import Health
+from hero_livekit_units.embedded.lifecycle import HAS_PROCESS
+from hero_livekit_units.embedded.logtrim import LogLimits, LogTrimmer
 from hero_livekit_units.embedded.methods import Methods
 from hero_livekit_units.embedded.plugins import Plugins
 from hero_livekit_units.embedded.store import Store
@@ -32,13 +34,14 @@ _LOADER = "hero_livekit_units.loader"
 _log = logging.getLogger(__name__)
 
 
-def run(socket_path: str, state_dir: str, version: str) -> int:
+def run(socket_path: str, state_dir: str, version: str, log_limits: LogLimits) -> int:
     """Serve until SIGTERM, SIGINT or system.shutdown. The processes go on; the next daemon finds them again.
 
     Args:
         socket_path: of the Hero socket.
         state_dir: for the database and the logs; made 0700.
         version: that it says it has.
+        log_limits: of the logs of the processes.
 
     Returns:
         The exit status.
@@ -62,7 +65,7 @@ def run(socket_path: str, state_dir: str, version: str) -> int:
         listener = held.enter_context(closing(listen(socket_path)))
         store = held.enter_context(closing(Store.open(database)))
         os.environ[HERO_PROC_SOCKET] = os.path.abspath(socket_path)  # noqa: PTH100
-        return asyncio.run(_serve(listener, store, state_dir, version))
+        return asyncio.run(_serve(listener, store, state_dir, version, log_limits))
 
 
 def openrpc(version: str) -> dict[str, Any]:
@@ -75,13 +78,18 @@ def openrpc(version: str) -> dict[str, Any]:
     return document
 
 
-async def _serve(listener: Listener, store: Store, state_dir: str, version: str) -> int:
+async def _serve(listener: Listener, store: Store, state_dir: str, version: str, log_limits: LogLimits) -> int:
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
     health = Health()
-    supervisor = Supervisor(store, os.path.join(state_dir, "logs"), health)  # noqa: PTH118
+    log_folder = os.path.join(state_dir, "logs")  # noqa: PTH118
+    supervisor = Supervisor(store, log_folder, health)
+    jobs = supervisor.jobs
+    trimmer = LogTrimmer(
+        log_folder, log_limits, lambda: [job.log_file for job in jobs.all() if job.state in HAS_PROCESS]
+    )
     plugins = Plugins([sys.executable, "-m", _LOADER], state_dir, supervisor.specs)
     methods = Methods(supervisor, store, health, plugins, version, ending.set)
     service = HeroService("hero_proc", "Hero Proc (embedded)", version, "Keeps processes alive.", openrpc(version))
@@ -90,10 +98,12 @@ async def _serve(listener: Listener, store: Store, state_dir: str, version: str)
     await server.start(listener)
     _log.info("hero_proc %s listens on %s, pid %d", version, listener.path, os.getpid())
     plugins.start()
+    trimmer.start()
     await ending.wait()
     if supervisor.closing:
         await supervisor.wait(supervisor.all_ended, None)
     await server.close()
+    trimmer.close()
     plugins.close()
     health.close()
     supervisor.jobs.close()

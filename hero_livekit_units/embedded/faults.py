@@ -6,6 +6,7 @@
     ├─ ActionInUse        -32003
     ├─ DependencyInvalid  -32004
     ├─ JobHasNoProcess    -32005
+    ├─ TooManyWaiters     -32006  retryable
     └─ Conflict           -32009
 
 The codes -32010 (the state cannot be written) and -32602 (wrong parameters) come from elsewhere: `methods` says it.
@@ -21,6 +22,7 @@ class Fault(Exception):
 
     code: ClassVar[int]
     code_name: ClassVar[str]
+    retryable: ClassVar[bool] = False
 
     def __init__(self, message: str, *, hint: str = "", more: dict[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -29,7 +31,7 @@ class Fault(Exception):
 
 
 class NotFound(Fault):
-    """No service, action, run, job, secret, unit or release has this name."""
+    """No service, action, run, job, secret, note, unit or release has this name."""
 
     code = -32000
     code_name = "NotFound"
@@ -75,8 +77,19 @@ class JobHasNoProcess(Fault):
         super().__init__(f"cannot signal job {job_id}: it is {state} and has no process")
 
 
+class TooManyWaiters(Fault):
+    """So many callers wait for changes that no further one can."""
+
+    code = -32006
+    code_name = "TooManyWaiters"
+    retryable = True
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} callers wait for changes already", hint="ask again later, or watch with one caller")
+
+
 class Conflict(Fault):
-    """What is stored is not what the caller believed; `current` in the data is what is stored."""
+    """What is stored is not what was expected; `current` in the data is what is stored, null for nothing."""
 
     code = -32009
     code_name = "Conflict"

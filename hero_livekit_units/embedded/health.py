@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hero_livekit_units.embedded.spec import host_and_port
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hero_livekit_units.embedded.records import Job
     from hero_livekit_units.embedded.spec import HealthCheck
@@ -32,6 +32,11 @@ class Health:
     def __init__(self) -> None:
         self._verdicts: dict[int, list[Verdict]] = {}
         self._tasks: dict[int, tuple[int | None, list[asyncio.Task[None]]]] = {}
+        self._changed: Callable[[int], None] = lambda _: None
+
+    def tell(self, changed: Callable[[int], None]) -> None:
+        """Call this with the id of a job from now on, whenever the verdict on it changes."""
+        self._changed = changed
 
     def watch(self, job: Job, *, running: bool) -> None:
         """Take note of a change of a job: its checks begin, begin anew or end."""
@@ -71,11 +76,13 @@ class Health:
         failures = 0
         while True:
             well = await _ask(check)
-            failures = 0 if well else failures + 1
+            failures, before = 0 if well else failures + 1, self.of(job_id)
             if well:
                 verdicts[at] = Verdict.HEALTHY
             elif failures >= check.retries:
                 verdicts[at] = Verdict.UNHEALTHY
+            if self.of(job_id) is not before:
+                self._changed(job_id)
             await asyncio.sleep(check.interval_ms / 1000)
 
 

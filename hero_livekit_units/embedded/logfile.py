@@ -1,4 +1,7 @@
-"""Reading the end of a log file that somebody else writes. Never reads more than a bounded piece."""
+"""Reading the end of a log file that somebody else writes. Never reads more than a bounded piece.
+
+The file may begin with a hole, see `logtrim`: what it held was given up, and it reads as NULs.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,14 @@ import os
 
 LARGEST_READ = 256 * 1024
 LONGEST_LINE = 500
+
+
+def data_start(descriptor: int) -> int:
+    """The offset of the first piece of a file that is on the disk; its size when nothing is."""
+    try:
+        return os.lseek(descriptor, 0, os.SEEK_DATA)
+    except OSError:  # ENXIO: it is empty, or one hole
+        return os.fstat(descriptor).st_size
 
 
 def tail(path: str, lines: int) -> list[str]:
@@ -19,8 +30,9 @@ def tail(path: str, lines: int) -> list[str]:
             data = file.read(LARGEST_READ)
     except OSError:
         return []
-    found = data.decode("utf-8", "replace").splitlines()
-    if size > LARGEST_READ and len(found) > 1:
+    kept = data.lstrip(b"\0")  # the end of a hole, where there is one
+    found = kept.decode("utf-8", "replace").splitlines()
+    if size > LARGEST_READ and len(kept) == len(data) and len(found) > 1:
         found = found[1:]  # its beginning was cut off
     return found[-lines:]
 

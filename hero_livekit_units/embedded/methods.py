@@ -1,43 +1,40 @@
-"""The wire methods of hero_proc: JSON in, the supervisor asked, JSON out.
+"""The wire methods of hero_proc that act: JSON in, the supervisor asked, JSON out. Those that keep are in `keeping`.
 
-Owns: names and shapes on the wire, which error code a fault has. Must not decide anything.
+Owns: names and shapes on the wire. Must not decide anything. Name, summary, parameters, result and errors of each
+method in openrpc.json are made from its name, docstring and annotations: see `document`.
 """
 
 from __future__ import annotations
 
-import functools
 import os
-import signal
-import sqlite3
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from pjrpc.server import MethodRegistry
-
-from hero_livekit_units.embedded import units
-from hero_livekit_units.embedded.faults import Fault, NotFound
+from hero_livekit_units.embedded.answering import registry_of
+from hero_livekit_units.embedded.arguments import flag, number, signal_number, some, text, text_list
+from hero_livekit_units.embedded.keeping import CONTEXT, Keeping
 from hero_livekit_units.embedded.lifecycle import ENDED, ServiceState
 from hero_livekit_units.embedded.logfile import tail
 from hero_livekit_units.embedded.render import job_json, service_json
 from hero_livekit_units.embedded.spec import parse_action, parse_service
-from hero_livekit_units.embedded.strict import SpecInvalid
 from hero_livekit_units.embedded.tasks import Tasks
-from hero_livekit_units.herosocket.rpc import ServiceError, invalid_params
+from hero_livekit_units.herosocket.rpc import invalid_params
 from hero_livekit_units.procfs import start_time_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
+    from pjrpc.server import MethodRegistry
+
+    from hero_livekit_units.embedded import shapes
     from hero_livekit_units.embedded.health import Health
     from hero_livekit_units.embedded.plugins import Plugins
     from hero_livekit_units.embedded.spec import ActionSpec
     from hero_livekit_units.embedded.store import Store
     from hero_livekit_units.embedded.supervisor import Supervisor
 
-STORAGE = -32010
-CONTEXT = "core"
 _MOST_LINES = 10_000
-_MOST_MS = 2**53
+_LONGEST_WATCH_MS = 30_000
 _GIVEN_NOTHING: Any = object()
 
 
@@ -55,7 +52,7 @@ class Methods:
     ) -> None:
         self._supervisor = supervisor
         self._tasks = Tasks(supervisor)
-        self._store = store
+        self._keeping = Keeping(store, plugins)
         self._health = health
         self._plugins = plugins
         self._version = version
@@ -63,17 +60,12 @@ class Methods:
         self._began = time.monotonic()
 
     def registry(self) -> MethodRegistry:
-        """All methods for the dispatcher."""
-        found = MethodRegistry()
-        for name in sorted(vars(type(self))):
-            group, _, verb = name.partition("_")
-            if group and verb:
-                found.add_method(_answering(getattr(self, name)), f"{group}.{verb}")
-        return found
+        """All methods for the dispatcher, those of `Keeping` too."""
+        return registry_of(self, self._keeping)
 
     # -- system
 
-    async def system_ping(self) -> dict[str, Any]:
+    async def system_ping(self) -> shapes.Ping:
         """Who answers."""
         return {
             "version": self._version,
@@ -83,9 +75,13 @@ class Methods:
             "kind": "embedded",
         }
 
-    async def system_shutdown(self, force: bool = False, keep_children: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002
+    async def system_shutdown(
+        self,
+        force: shapes.Force = False,  # noqa: FBT002
+        keep_children: bool = True,  # noqa: FBT001, FBT002
+    ) -> shapes.Ok:
         """End the daemon; its processes go on unless told otherwise."""
-        force, keep_children = _flag("force", force), _flag("keep_children", keep_children)
+        force, keep_children = flag("force", force), flag("keep_children", keep_children)
         if not keep_children:
             self._supervisor.stop_all(force=force)
         self._shutdown()
@@ -93,113 +89,178 @@ class Methods:
 
     # -- actions
 
-    async def action_set(self, action: Any, context: str = CONTEXT, expected: Any = _GIVEN_NOTHING) -> dict[str, Any]:
-        """Store an action."""
+    async def action_set(
+        self,
+        action: shapes.ActionSpec,
+        context: shapes.Context = CONTEXT,
+        expected: shapes.ExpectedAction = _GIVEN_NOTHING,
+    ) -> shapes.ActionStored:
+        """Store an action; nothing is started or restarted.
+
+        Raises:
+            Conflict: what is stored is not `expected`; nothing was changed.
+        """
         spec = parse_action(action)
         checked = expected is not _GIVEN_NOTHING
         believed = parse_action(expected) if checked and expected is not None else None
-        changed = self._supervisor.specs.set_action(_text("context", context), spec, expected=believed, checked=checked)
+        changed = self._supervisor.specs.set_action(text("context", context), spec, expected=believed, checked=checked)
         return {"name": spec.name, "changed": changed}
 
-    async def action_get(self, name: str, context: str = CONTEXT) -> dict[str, Any]:
-        """A stored action."""
-        return self._supervisor.specs.action(_text("context", context), _text("name", name)).as_json()
+    async def action_get(self, name: str, context: shapes.Context = CONTEXT) -> shapes.ActionSpec:
+        """A stored action, with all keys.
 
-    async def action_list(self, context: str = CONTEXT) -> list[str]:
+        Raises:
+            NotFound: there is none.
+        """
+        found = self._supervisor.specs.action(text("context", context), text("name", name))
+        return cast("shapes.ActionSpec", found.as_json())
+
+    async def action_list(self, context: shapes.Context = CONTEXT) -> list[str]:
         """Names of the stored actions."""
-        return self._supervisor.specs.action_names(_text("context", context))
+        return self._supervisor.specs.action_names(text("context", context))
 
-    async def action_delete(self, name: str, context: str = CONTEXT) -> dict[str, Any]:
-        """Delete an action that no service names."""
-        self._supervisor.specs.delete_action(_text("context", context), _text("name", name))
+    async def action_delete(self, name: str, context: shapes.Context = CONTEXT) -> shapes.Ok:
+        """Delete an action.
+
+        Raises:
+            NotFound: there is none.
+            ActionInUse: a service names it.
+        """
+        self._supervisor.specs.delete_action(text("context", context), text("name", name))
         return {"ok": True}
 
     # -- services
 
-    async def service_set(self, service: Any, context: str = CONTEXT, expected: Any = _GIVEN_NOTHING) -> dict[str, Any]:
-        """Store a service."""
+    async def service_set(
+        self,
+        service: shapes.ServiceSpec,
+        context: shapes.Context = CONTEXT,
+        expected: shapes.ExpectedService = _GIVEN_NOTHING,
+    ) -> shapes.ServiceStored:
+        """Store a service; nothing is restarted.
+
+        Raises:
+            Conflict: what is stored is not `expected`; nothing was changed.
+            DependencyInvalid: it would have to wait for itself.
+        """
         spec = parse_service(service)
         checked = expected is not _GIVEN_NOTHING
         believed = parse_service(expected) if checked and expected is not None else None
-        changed = self._supervisor.specs.set_service(
-            _text("context", context), spec, expected=believed, checked=checked
-        )
+        changed = self._supervisor.specs.set_service(text("context", context), spec, expected=believed, checked=checked)
         return {"name": spec.name, "changed": changed, "restarted": False}
 
-    async def service_get(self, name: str) -> dict[str, Any]:
-        """A stored service."""
-        return self._supervisor.specs.service(_text("name", name)).spec.as_json()
+    async def service_get(self, name: str) -> shapes.ServiceSpec:
+        """A stored service, with all keys.
 
-    async def service_list(self) -> list[dict[str, Any]]:
+        Raises:
+            NotFound: there is none.
+        """
+        return cast("shapes.ServiceSpec", self._supervisor.specs.service(text("name", name)).spec.as_json())
+
+    async def service_list(self) -> list[shapes.ServiceRow]:
         """All services with their states."""
         return [
             {"name": name, "state": self._supervisor.state(name)} for name in self._supervisor.specs.service_names()
         ]
 
-    async def service_delete(self, name: str) -> dict[str, Any]:
-        """Delete a stopped service."""
-        self._supervisor.delete_service(_text("name", name))
+    async def service_delete(self, name: str) -> shapes.Ok:
+        """Delete a stopped service.
+
+        Raises:
+            NotFound: there is none.
+            ServiceNotStopped: it runs, or waits for its start.
+        """
+        self._supervisor.delete_service(text("name", name))
         return {"ok": True}
 
-    async def service_status(self, name: str) -> dict[str, Any]:
-        """What a service is doing."""
-        return service_json(self._supervisor, self._health, _text("name", name))
+    async def service_status(self, name: str) -> shapes.ServiceStatus:
+        """What a service is doing.
 
-    async def service_start(self, name: str, actions: Any = None, timeout_ms: int = 0) -> dict[str, Any]:
-        """Want it to run."""
-        timeout, chosen = _number("timeout_ms", timeout_ms), _names(actions)
-        if not self._supervisor.specs.knows(_text("name", name)):
+        Raises:
+            NotFound: there is none.
+        """
+        return service_json(self._supervisor, self._health, text("name", name))
+
+    async def service_watch(
+        self, names: shapes.Watch = None, since: shapes.Since = None, timeout_ms: shapes.WatchFor = _LONGEST_WATCH_MS
+    ) -> shapes.Watched:
+        """Wait until something about a service changes: its spec, what is wanted of it, its state, a process, a health.
+
+        Without `since` the present revision is given at once. To miss nothing: ask for the revision, look at the
+        status, then wait for what changed since that revision. `uptime_ms` alone is no change.
+
+        Raises:
+            TooManyWaiters: too many calls wait already.
+        """
+        within, watched = number("timeout_ms", timeout_ms), text_list("names", names)
+        known = None if since is None else text("since", since)
+        changes = self._supervisor.changes
+        changed, reset = await changes.since(known, watched, self._supervisor.leans_on, within)
+        return {"revision": changes.revision, "changed": changed, "reset": reset}
+
+    async def service_start(
+        self, name: str, actions: shapes.Chosen = None, timeout_ms: shapes.Within = 0
+    ) -> shapes.Reached:
+        """Want it to run; what runs is left alone.
+
+        Raises:
+            NotFound: there is no such service, or one of the actions is missing.
+            DependencyInvalid: it could never start.
+        """
+        timeout, chosen = number("timeout_ms", timeout_ms), text_list("actions", actions)
+        if not self._supervisor.specs.knows(text("name", name)):
             await self._plugins.settled()  # it may be a target that is about to be registered
         self._supervisor.start(name, chosen)
         return await self._reached(name, timeout, self._is_up)
 
-    async def service_stop(self, name: str, actions: Any = None, timeout_ms: int = 0) -> dict[str, Any]:
-        """Want it not to run."""
-        timeout, chosen = _number("timeout_ms", timeout_ms), _names(actions)
-        self._supervisor.stop(_text("name", name), chosen)
+    async def service_stop(
+        self, name: str, actions: shapes.Chosen = None, timeout_ms: shapes.Within = 0
+    ) -> shapes.Reached:
+        """Want it not to run; each process is signalled once, whoever asks and however often.
+
+        Raises:
+            NotFound: there is no such service, or it has no such action.
+        """
+        timeout, chosen = number("timeout_ms", timeout_ms), text_list("actions", actions)
+        self._supervisor.stop(text("name", name), chosen)
         return await self._reached(name, timeout, lambda name: self._is_down(name, chosen))
 
-    async def service_restart(self, name: str, actions: Any = None, timeout_ms: int = 0) -> dict[str, Any]:
-        """Stop, then start."""
-        timeout = _number("timeout_ms", timeout_ms)
-        self._supervisor.restart(_text("name", name), _names(actions))
+    async def service_restart(
+        self, name: str, actions: shapes.Chosen = None, timeout_ms: shapes.Within = 0
+    ) -> shapes.Reached:
+        """Stop, then start with the specs as they are stored now.
+
+        Raises:
+            NotFound: there is no such service, or one of the actions is missing.
+            DependencyInvalid: it could never start.
+        """
+        timeout = number("timeout_ms", timeout_ms)
+        self._supervisor.restart(text("name", name), text_list("actions", actions))
         return await self._reached(name, timeout, self._is_up)
-
-    # -- units of the plugins
-
-    async def unit_list(self) -> list[dict[str, Any]]:
-        """All units."""
-        return units.listed(await self._plugins.contributed())
-
-    async def unit_get(self, name: str, release: Any = None) -> dict[str, Any]:
-        """The definition of a release of a unit."""
-        chosen = None if release is None else _text("release", release)
-        row = units.release(await self._plugins.contributed(), _text("name", name), chosen)
-        return row | {"definition": self._plugins.definition(row["definition"])}
-
-    async def unit_history(self, name: str) -> list[dict[str, Any]]:
-        """The releases of a unit."""
-        return units.history(await self._plugins.contributed(), _text("name", name))
-
-    async def unit_plugins(self) -> dict[str, Any]:
-        """The plugins, broken ones too."""
-        contributed = await self._plugins.contributed()
-        return self._plugins.state() | {key: contributed[key] for key in ("loaded_ms", "plugins")}
 
     # -- runs and jobs
 
-    async def run_submit(self, actions: Any, name: str = "", context: str = CONTEXT) -> dict[str, Any]:
-        """Run actions of their own."""
-        if not isinstance(actions, list) or not actions:
-            raise invalid_params("actions must be an array with something in it")
-        where = _text("context", context)
-        specs = [self._spec(where, action) for action in actions]
-        run_id, job_ids = self._tasks.submit(where, _text("name", name), specs)
+    async def run_submit(
+        self, actions: shapes.Actions, name: str = "", context: shapes.Context = CONTEXT
+    ) -> shapes.Submitted:
+        """Run actions of their own.
+
+        Raises:
+            NotFound: no action has this name.
+            DependencyInvalid: one of them could never start.
+        """
+        where = text("context", context)
+        specs = [self._spec(where, action) for action in some("actions", actions)]
+        run_id, job_ids = self._tasks.submit(where, text("name", name), specs)
         return {"run_id": run_id, "job_ids": job_ids}
 
-    async def run_status(self, run_id: int) -> dict[str, Any]:
-        """A run with its jobs."""
-        run, state, jobs = self._tasks.run(_number("run_id", run_id))
+    async def run_status(self, run_id: shapes.Count) -> shapes.RunStatus:
+        """A run with its jobs.
+
+        Raises:
+            NotFound: there is none, or it was long ago and is forgotten.
+        """
+        run, state, jobs = self._tasks.run(number("run_id", run_id))
         return {
             "run_id": run.id,
             "name": run.name,
@@ -209,93 +270,60 @@ class Methods:
             "jobs": [job_json(job, self._health) for job in jobs],
         }
 
-    async def job_create(self, action: Any, inputs: Any = None, context: str = CONTEXT) -> dict[str, Any]:
-        """Run one action of its own."""
+    async def job_create(
+        self, action: str | shapes.ActionSpec, inputs: shapes.Inputs = None, context: shapes.Context = CONTEXT
+    ) -> shapes.JobMade:
+        """Run one action of its own.
+
+        Raises:
+            NotFound: no action has this name.
+            DependencyInvalid: it could never start.
+        """
         if inputs:
             raise invalid_params("inputs must be empty", hint="write them into the script")
-        where = _text("context", context)
+        where = text("context", context)
         spec = self._spec(where, action)
         _, (job_id,) = self._tasks.submit(where, spec.name, [spec])
         return {"job_id": job_id}
 
-    async def job_status(self, job_id: int) -> dict[str, Any]:
-        """A job."""
-        return job_json(self._tasks.job(_number("job_id", job_id)), self._health)
+    async def job_status(self, job_id: shapes.Count) -> shapes.Job:
+        """A job.
 
-    async def job_kill(self, job_id: int, signal: Any = None) -> dict[str, Any]:
-        """Signal the process of a job."""
-        self._tasks.kill(_number("job_id", job_id), _signal(signal))
+        Raises:
+            NotFound: there is none.
+        """
+        return job_json(self._tasks.job(number("job_id", job_id)), self._health)
+
+    async def job_kill(self, job_id: shapes.Count, signal: shapes.Signal = None) -> shapes.Ok:
+        """Signal the process of a job; for a job of its own the first signal is its stop.
+
+        Raises:
+            NotFound: there is no such job.
+            JobHasNoProcess: there is nothing to signal.
+        """
+        self._tasks.kill(number("job_id", job_id), signal_number(signal))
         return {"ok": True}
 
-    async def job_logs(self, job_id: int, attempt: Any = None, lines: int = 100) -> list[dict[str, Any]]:
-        """The end of the output of a job."""
+    async def job_logs(
+        self, job_id: shapes.Count, attempt: shapes.Attempt = None, lines: shapes.Lines = 100
+    ) -> list[shapes.OutputLine]:
+        """The end of the output of a job; all its attempts share one file.
+
+        Raises:
+            NotFound: there is no such job.
+        """
         if attempt is not None:
-            _number("attempt", attempt)  # all attempts share one file, without a mark between them
-        job = self._tasks.job(_number("job_id", job_id))
-        found = tail(job.log_file, min(_number("lines", lines), _MOST_LINES))
+            number("attempt", attempt)  # all attempts share one file, without a mark between them
+        job = self._tasks.job(number("job_id", job_id))
+        found = tail(job.log_file, min(number("lines", lines), _MOST_LINES))
         return [{"line": line, "stream": "output", "epoch_ms": None} for line in found]
-
-    # -- logs
-
-    async def logs_insert(
-        self, src: str, content: str, loglevel: int = 3, tags: Any = None, context_name: str = CONTEXT
-    ) -> dict[str, Any]:
-        """Add a line to the log."""
-        row = (
-            _text("src", src),
-            time.time_ns() // 1_000_000,
-            _number("loglevel", loglevel),
-            _names(tags, "tags") or (),
-        )
-        self._store.add_log(_text("context_name", context_name), *row, _text("content", content))
-        return {"ok": True}
-
-    async def logs_get(
-        self, src_prefix: str = "", lines: int = 100, from_: Any = None, to: Any = None
-    ) -> list[dict[str, Any]]:
-        """The newest lines of the log. `from` and `to` are milliseconds since 1970."""
-        begin = 0 if from_ is None else _number("from", from_)
-        end = _MOST_MS if to is None else _number("to", to)
-        return self._store.logs(_text("src_prefix", src_prefix), min(_number("lines", lines), _MOST_LINES), begin, end)
-
-    # -- secrets
-
-    async def secret_set(
-        self,
-        key: str,
-        value: str,
-        context: str = CONTEXT,
-        if_absent: bool = False,  # noqa: FBT001, FBT002
-    ) -> dict[str, Any]:
-        """Store a secret."""
-        if not isinstance(value, str):
-            raise invalid_params("value must be a string")
-        row = (_text("context", context), _text("key", key), value)
-        return {"ok": True, "created": self._store.save_secret(*row, if_absent=_flag("if_absent", if_absent))}
-
-    async def secret_get(self, key: str, context: str = CONTEXT) -> dict[str, Any]:
-        """A secret."""
-        value = self._store.secret(_text("context", context), _text("key", key))
-        if value is None:
-            raise NotFound("secret", key)
-        return {"key": key, "value": value}
-
-    async def secret_list(self, context: str = CONTEXT) -> list[str]:
-        """Keys of the secrets."""
-        return self._store.secret_keys(_text("context", context))
-
-    async def secret_delete(self, key: str, context: str = CONTEXT) -> dict[str, Any]:
-        """Delete a secret."""
-        if not self._store.delete_secret(_text("context", context), _text("key", key)):
-            raise NotFound("secret", key)
-        return {"ok": True}
 
     # -- inside
 
-    def _spec(self, context: str, action: Any) -> ActionSpec:
+    def _spec(self, context: str, action: str | shapes.ActionSpec) -> ActionSpec:
         return self._supervisor.specs.action(context, action) if isinstance(action, str) else parse_action(action)
 
-    async def _reached(self, name: str, timeout_ms: int, reached: Callable[[str], bool]) -> dict[str, Any]:
+    async def _reached(self, name: str, timeout_ms: int, reached: Callable[[str], bool]) -> shapes.Reached:
         """The answer of a start or stop: at once, or when the time is up; `ok` is false if it was not reached then."""
         ok = True
         if timeout_ms:
@@ -308,60 +336,3 @@ class Methods:
     def _is_down(self, name: str, actions: list[str] | None) -> bool:
         jobs = self._supervisor.present(name)
         return all(job.state in ENDED for job in jobs if actions is None or job.spec.name in actions)
-
-
-def _answering(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """The method with what it raises as errors of the wire."""
-
-    @functools.wraps(method)
-    async def answer(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return await method(*args, **kwargs)
-        except SpecInvalid as error:
-            raise invalid_params(str(error), hint=error.hint) from error
-        except Fault as fault:
-            raise ServiceError(fault.code, fault.code_name, str(fault), hint=fault.hint, **fault.more) from fault
-        except sqlite3.Error as error:
-            hint = "is the disk full? processes that run go on running"
-            text = f"the state cannot be read or written: {error}"
-            raise ServiceError(STORAGE, "Storage", text, retryable=True, hint=hint) from error
-
-    return answer
-
-
-def _text(key: str, value: Any) -> str:
-    if not isinstance(value, str) or "\0" in value:
-        raise invalid_params(f"{key} must be a string without NUL")
-    return value
-
-
-def _number(key: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST_MS:
-        raise invalid_params(f"{key} must be a whole number, not negative")
-    return value
-
-
-def _flag(key: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise invalid_params(f"{key} must be true or false")
-    return value
-
-
-def _names(value: Any, key: str = "actions") -> list[str] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list):
-        raise invalid_params(f"{key} must be an array or null")
-    return [_text(f"{key}[{at}]", item) for at, item in enumerate(value)]
-
-
-def _signal(value: Any) -> int | None:
-    """A signal by its name or number."""
-    if value is None:
-        return None
-    try:
-        if isinstance(value, str):
-            return signal.Signals[value]
-        return signal.Signals(_number("signal", value))
-    except (KeyError, ValueError):
-        raise invalid_params(f"signal {str(value)[:30]!r} is not known", hint="such as SIGTERM, or 15") from None

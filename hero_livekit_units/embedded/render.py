@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hero_livekit_units.embedded.children import age_s
 from hero_livekit_units.embedded.health import Verdict
 from hero_livekit_units.embedded.lifecycle import HAS_PROCESS, ServiceState
 
 if TYPE_CHECKING:
+    from hero_livekit_units.embedded import shapes
     from hero_livekit_units.embedded.health import Health
     from hero_livekit_units.embedded.records import Job
     from hero_livekit_units.embedded.supervisor import Supervisor
 
 
-def job_json(job: Job, health: Health) -> dict[str, Any]:
+def job_json(job: Job, health: Health) -> shapes.Job:
     """A job; `pid_start` is in clock ticks since boot, the rest of the times in milliseconds."""
     alive = job.state in HAS_PROCESS and job.pid_start is not None
     return {
@@ -41,7 +42,7 @@ def job_json(job: Job, health: Health) -> dict[str, Any]:
     }
 
 
-def service_json(supervisor: Supervisor, health: Health, name: str) -> dict[str, Any]:
+def service_json(supervisor: Supervisor, health: Health, name: str) -> shapes.ServiceStatus:
     """A service with the present job of each of its actions."""
     service, state = supervisor.specs.service(name), supervisor.state(name)
     jobs = supervisor.present(name)

@@ -16,17 +16,27 @@ from hero_livekit_units.embedded.records import Service
 from hero_livekit_units.embedded.spec import Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from hero_livekit_units.embedded.spec import ActionSpec, ServiceSpec
     from hero_livekit_units.embedded.store import Store
 
 
 class Specs:
-    """Specs by name. A method that changes something raises sqlite3.Error when that fails; then nothing changed."""
+    """Specs by name. A method that changes something raises sqlite3.Error when that fails; then nothing changed.
 
-    def __init__(self, store: Store, actions: dict[tuple[str, str], ActionSpec], services: dict[str, Service]) -> None:
+    `changed` is called with the name of each service whose spec or wanted state is another one now.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        actions: dict[tuple[str, str], ActionSpec],
+        services: dict[str, Service],
+        changed: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._store = store
+        self._changed = changed
         self._actions = actions
         self._services = services
 
@@ -105,6 +115,7 @@ class Specs:
         service = Service(spec, context, wanted, frozenset(held))
         self._store.save_service(service)
         self._services[spec.name] = service
+        self._changed(spec.name)
         return True
 
     def service(self, name: str) -> Service:
@@ -126,6 +137,7 @@ class Specs:
         """Delete a service."""
         self._store.delete_service(name)
         del self._services[name]
+        self._changed(name)
 
     def want(self, name: str, *, wanted: bool, held: Collection[str]) -> Service:
         """Record what is wanted of a service from now on; returns it."""
@@ -133,6 +145,7 @@ class Specs:
         if service != self._services[name]:
             self._store.save_service(service)
             self._services[name] = service
+            self._changed(name)
         return service
 
     def services(self) -> list[Service]:

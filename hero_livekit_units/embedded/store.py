@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 LOGS_KEPT = 10_000
+LOGS_KEPT_MS = 30 * 86_400_000
 _JOB_COLUMNS = tuple(column.name for column in fields(Job))
 _TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -42,6 +43,9 @@ CREATE TABLE secrets (context TEXT, key TEXT, value TEXT NOT NULL, PRIMARY KEY (
 CREATE TABLE logs (id INTEGER PRIMARY KEY AUTOINCREMENT, context_name TEXT NOT NULL, src TEXT NOT NULL,
     epoch_ms INTEGER NOT NULL, loglevel INTEGER NOT NULL, tags TEXT NOT NULL, content TEXT NOT NULL);
 """
+# Came later, and an earlier version does not mind it: no new schema.
+_NOTES = """CREATE TABLE IF NOT EXISTS notes (revision INTEGER PRIMARY KEY AUTOINCREMENT, context TEXT NOT NULL,
+    key TEXT NOT NULL, value TEXT NOT NULL, by TEXT NOT NULL, changed_ms INTEGER NOT NULL, UNIQUE (context, key))"""
 
 
 class Store:
@@ -202,15 +206,43 @@ class Store:
         with suppress(sqlite3.Error):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    # -- notes
+
+    def note(self, context: str, key: str) -> dict[str, Any] | None:
+        """A note: key, value, revision, by, changed_ms."""
+        query = "SELECT key, value, revision, by, changed_ms FROM notes WHERE context = ? AND key = ?"
+        row = self._db.execute(query, (context, key)).fetchone()
+        return dict(zip(("key", "value", "revision", "by", "changed_ms"), row, strict=True)) if row else None
+
+    def notes(self, context: str, prefix: str) -> list[dict[str, Any]]:
+        """Keys that begin so, sorted, each with its revision."""
+        query = "SELECT key, revision FROM notes WHERE context = ? AND substr(key, 1, ?) = ? ORDER BY key"
+        rows = self._db.execute(query, (context, len(prefix), prefix))
+        return [{"key": str(key), "revision": int(revision)} for key, revision in rows]
+
+    def save_note(self, context: str, key: str, value: str, by: str, changed_ms: int) -> int:
+        """Insert or replace a note; its revision, which is larger than any before, deleted notes' too."""
+        statement = "INSERT OR REPLACE INTO notes (context, key, value, by, changed_ms) VALUES (?, ?, ?, ?, ?)"
+        with self._transaction(synced=True):
+            return int(self._db.execute(statement, (context, key, value, by, changed_ms)).lastrowid or 0)
+
+    def delete_note(self, context: str, key: str) -> None:
+        """Delete a note."""
+        with self._transaction(synced=True):
+            self._db.execute("DELETE FROM notes WHERE context = ? AND key = ?", (context, key))
+
     # -- log lines that clients hand in
 
     def add_log(self, context: str, src: str, epoch_ms: int, loglevel: int, tags: Sequence[str], content: str) -> None:
-        """Add a line; the oldest of all are dropped when there are more than LOGS_KEPT."""
+        """Add a line; the oldest of all are dropped when there are more than LOGS_KEPT, or after LOGS_KEPT_MS."""
         row = (context, src, epoch_ms, loglevel, json.dumps(list(tags)), content)
         with self._transaction():
             insert = "INSERT INTO logs (context_name, src, epoch_ms, loglevel, tags, content) VALUES (?, ?, ?, ?, ?, ?)"
             id_ = self._db.execute(insert, row).lastrowid or 0
-            self._db.execute("DELETE FROM logs WHERE id <= ?", (id_ - LOGS_KEPT,))
+            # The first that is young enough is found from the eldest on, so this reads no more than it deletes.
+            young = "SELECT id FROM logs WHERE epoch_ms >= ? ORDER BY id LIMIT 1"
+            gone = f"DELETE FROM logs WHERE id <= ? OR id < ({young})"  # noqa: S608
+            self._db.execute(gone, (id_ - LOGS_KEPT, epoch_ms - LOGS_KEPT_MS))
 
     def logs(self, src_prefix: str, lines: int, from_ms: int, to_ms: int) -> list[dict[str, Any]]:
         """The newest lines whose source begins so, the eldest first."""
@@ -266,6 +298,7 @@ def _prepare(db: sqlite3.Connection, path: str) -> None:
         values = [("schema", str(SCHEMA)), ("uuid", os.urandom(16).hex())]
         db.executemany("INSERT INTO meta VALUES (?, ?)", values)
         db.execute("COMMIT")
+    db.execute(_NOTES)
 
 
 def _row(job: Job) -> tuple[Any, ...]:

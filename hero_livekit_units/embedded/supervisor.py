@@ -14,6 +14,7 @@ import logging
 import sqlite3
 from typing import TYPE_CHECKING
 
+from hero_livekit_units.embedded.changes import Changes
 from hero_livekit_units.embedded.dependencies import is_met
 from hero_livekit_units.embedded.faults import ServiceNotStopped
 from hero_livekit_units.embedded.jobs import Jobs
@@ -54,7 +55,8 @@ class Supervisor:
     def __init__(self, store: Store, log_folder: str, health: Health) -> None:
         self._health = health
         actions, services, runs, jobs = store.load()
-        self.specs = Specs(store, actions, services)
+        self.changes = Changes()
+        self.specs = Specs(store, actions, services, self.changes.note)
         self.jobs = Jobs(store, jobs, log_folder, changed=self._job_changed, may_retry=self._may_retry)
         self.runs = Runs(store, runs, self.jobs)
         # The present job of each action of each service.
@@ -64,7 +66,7 @@ class Supervisor:
                 self._present[job.service, job.spec.name] = job.id
         self._advancing = True  # nothing starts before `recover`
         self.closing = False
-        self._changed = asyncio.Event()
+        health.tell(lambda job_id: self.changes.note(self.jobs[job_id].service))
 
     # -- services
 
@@ -113,7 +115,7 @@ class Supervisor:
         held = frozenset[str]() if whole else service.held | set(chosen)
         self.specs.want(name, wanted=service.wanted and not whole, held=held)
         self._stop_jobs(name, chosen if actions is not None else None)
-        self._tell()
+        self.changes.note(name)
 
     def restart(self, name: str, actions: Sequence[str] | None = None) -> None:
         """Stop, then start with the specs as they are stored now; the start follows when the last process has ended.
@@ -161,12 +163,25 @@ class Supervisor:
         ]
         return sorted(set(missing))
 
+    def leans_on(self, name: str) -> list[str]:
+        """Services whose states show in the state of this one, however far away."""
+        found: list[str] = []
+        left = [name]
+        while left:
+            one = left.pop()
+            if self.specs.knows(one):
+                spec = self.specs.service(one).spec
+                fresh = [other for other in (*spec.requires, *spec.after) if other not in found]
+                found += fresh
+                left += fresh
+        return found
+
     async def wait(self, reached: Callable[[], bool], timeout_ms: int | None) -> bool:
         """Wait until something is so, None for as long as it takes; whether it is."""
         try:
             async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1000):
                 while not reached():
-                    await self._changed.wait()
+                    await self.changes.next()
         except TimeoutError:
             return reached()
         return True
@@ -258,6 +273,7 @@ class Supervisor:
         specs = [self.specs.action(service.context, action) for action in actions]
         for job in self.jobs.create(run_id, name, service.context, specs):
             self._present[name, job.spec.name] = job.id
+        self.changes.note(name)
 
     def _stop_jobs(self, name: str, actions: Sequence[str] | None) -> None:
         """Stop the jobs of these actions, or all, dependants first."""
@@ -268,12 +284,8 @@ class Supervisor:
 
     def _job_changed(self, job: Job) -> None:
         self._health.watch(job, running=job.state in HAS_PROCESS)
-        self._tell()
+        self.changes.note(job.service)
         self.advance()
-
-    def _tell(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
 
     def advance(self) -> None:
         """Start what is wanted and may start now, until nothing is left to start."""

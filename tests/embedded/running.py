@@ -56,7 +56,7 @@ def _leads_session(pid: int) -> bool:
 class Daemon:
     """A daemon with its socket and state in a folder. It may be killed and started again.
 
-    `python` runs it; `environment` is on top of the little that it is given.
+    `python` runs it; `environment` is on top of the little that it is given, `arguments` go to its command.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,6 +68,7 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
         self.python = sys.executable
         self.environment: dict[str, str] = {}
+        self.arguments: tuple[str, ...] = ()
 
     @property
     def pid(self) -> int:
@@ -82,6 +83,7 @@ class Daemon:
                 [
                     *(*prefix, self.python, "-m", "hero_livekit_units.embedded"),
                     *("--socket", socket or self.socket, "--state", state or str(self.state)),
+                    *self.arguments,
                 ],
                 env={name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
                 | {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(self.folder), "SECRET": "no"}

@@ -21,8 +21,14 @@ if TYPE_CHECKING:
         (b"", 5, []),
         (b"a\n", 0, []),
         (b"\xff\xfe\n", 1, ["\ufffd\ufffd"]),
+        (b"\0" * 5000 + b"a\nb\n", 5, ["a", "b"]),
+        (b"\0" * (LARGEST_READ - 2) + b"a\nb\n", 5, ["a", "b"]),
+        (b"\0" * 5000, 5, []),
     ],
-    ids=["the-last", "no-newline", "an-empty-line", "empty", "none-asked", "no-text"],
+    ids=[
+        *("the-last", "no-newline", "an-empty-line", "empty", "none-asked", "no-text"),
+        *("after-a-hole", "after-a-long-hole", "all-a-hole"),
+    ],
 )
 def test_tail(tmp_path: Path, content: bytes, lines: int, expected: list[str]) -> None:
     """The last lines, the eldest first."""

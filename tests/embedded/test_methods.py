@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import http.server
-import inspect
-import keyword
+import subprocess
+import sys
 import threading
 import time
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hero_livekit_units.embedded import document
 from hero_livekit_units.embedded.daemon import openrpc
 from hero_livekit_units.embedded.health import Health
-from hero_livekit_units.embedded.methods import Methods
-from hero_livekit_units.embedded.plugins import Plugins
 from hero_livekit_units.embedded.spec import parse_action, parse_service
-from hero_livekit_units.embedded.store import Store
-from hero_livekit_units.embedded.supervisor import Supervisor
+from tests.embedded.openrpc_rules import faults_of
 from tests.embedded.running import child, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.embedded.running import Daemon
 
@@ -32,65 +28,75 @@ PUBLIC_METHODS = {
     *("rpc.discover", "system.ping", "system.shutdown"),
     *("action.set", "action.get", "action.list", "action.delete"),
     *("service.set", "service.get", "service.list", "service.delete"),
-    *("service.status", "service.start", "service.stop", "service.restart"),
+    *("service.status", "service.watch", "service.start", "service.stop", "service.restart"),
     *("unit.list", "unit.get", "unit.history", "unit.plugins"),
     *("run.submit", "run.status", "job.create", "job.status", "job.kill", "job.logs"),
     *("logs.insert", "logs.get", "secret.set", "secret.get", "secret.list", "secret.delete"),
+    *("note.get", "note.set", "note.list", "note.delete"),
 }
 
 
-def wire_signatures(folder: Path) -> dict[str, list[tuple[str, bool]]]:
-    """Parameters of each method, with whether they are required, as the dispatcher sees them."""
-    with closing(Store.open(str(folder / "db"))) as store:
-        health = Health()
-        supervisor = Supervisor(store, str(folder), health)
-        plugins = Plugins([], str(folder), supervisor.specs)
-        registry = Methods(supervisor, store, health, plugins, "0", lambda: None).registry()
-    found = {}
-    for name, method in registry.items():
-        parameters = inspect.signature(method.func).parameters.values()
-        found[name] = [
-            (
-                item.name[:-1] if keyword.iskeyword(item.name[:-1]) else item.name,
-                item.default is inspect.Parameter.empty,
-            )
-            for item in parameters
-        ]
-    return found
+def test_the_document_lists_the_methods() -> None:
+    """openrpc.json names the methods that are public, and no other."""
+    assert {method["name"] for method in openrpc("1")["methods"]} == PUBLIC_METHODS
 
 
-def test_the_document_lists_the_methods(tmp_path: Path) -> None:
-    """openrpc.json, the dispatcher and the public list name the same methods."""
-    document = {method["name"] for method in openrpc("1")["methods"]}
-    assert (document, set(wire_signatures(tmp_path)) | {"rpc.discover"}) == (PUBLIC_METHODS, PUBLIC_METHODS)
+def test_the_document_is_made_of_the_methods() -> None:
+    """openrpc.json says what the methods say now: `python -m hero_livekit_units.embedded.document` makes it anew."""
+    assert document.FILE.read_text(encoding="utf-8") == document.text()
 
 
-def test_the_document_has_the_parameters(tmp_path: Path) -> None:
-    """Names, order and necessity of all parameters agree with the dispatcher."""
-    document = {
-        method["name"]: [(item["name"], item["required"]) for item in method["params"]]
-        for method in openrpc("1")["methods"]
-        if method["name"] != "rpc.discover"
-    }
-    assert wire_signatures(tmp_path) == document
+def test_the_daemon_does_without_what_makes_the_document() -> None:
+    """What it imports has neither msgspec nor the types of the wire, nor, before a log is full, ctypes."""
+    code = "import hero_livekit_units.embedded.__main__, sys; print(*sorted(sys.modules))"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout.split()
+    )
+    assert "hero_livekit_units.embedded.methods" in loaded
+    unwanted = {"msgspec", "ctypes", "hero_livekit_units.embedded.shapes", "hero_livekit_units.embedded.document"}
+    assert loaded & unwanted == set()
 
 
-def test_the_document_is_whole() -> None:
-    """Every reference leads somewhere, every method has a summary, a result and its errors."""
-    document = openrpc("1.2.3")
-    assert document["info"]["version"] == "1.2.3"
+def test_the_document_keeps_the_rules() -> None:
+    """It is an OpenRPC document, each schema in it is a JSON Schema, and every reference leads somewhere."""
+    assert faults_of(openrpc("1.2.3")) == []
 
-    def references(value: Any) -> list[str]:
-        if isinstance(value, dict):
-            own = [value["$ref"]] if "$ref" in value else []
-            return own + [found for item in value.values() for found in references(item)]
-        return [found for item in value for found in references(item)] if isinstance(value, list) else []
 
-    for reference in references(document):
-        place: Any = document
-        for step in reference.removeprefix("#/").split("/"):
-            place = place[step]
-    assert all(method["summary"] and method["result"]["schema"] and method["errors"] for method in document["methods"])
+@pytest.mark.parametrize(
+    ("path", "value", "fault"),
+    [
+        (["openrpc"], "2", "openrpc: '2' does not match"),
+        (["methods", 1, "nam"], "x", "methods.1: 'nam' does not match any of the regexes"),
+        (["methods", 1, "params"], {}, "methods.1.params: {} is not of type 'array'"),
+        (
+            ["methods", 3, "params", 0, "schema"],
+            {"type": "text"},
+            "methods.3.params.0.schema.type: 'text' is not valid",
+        ),
+        (["methods", 1, "errors", 0], {"code": "5", "message": ""}, "methods.1.errors.0.code: '5' is not of type"),
+        (["methods", 1, "name"], "rpc.discover", "methods: two are called rpc.discover"),
+        (["methods", 1, "errors", 0], {"$ref": "#/components/errors/X"}, "#/components/errors/X leads nowhere"),
+        (["components", "schemas", "Job"], {"$ref": "#/x"}, "#/x leads nowhere"),
+    ],
+    ids=["version", "key", "params", "schema", "error", "twice", "reference", "reference-in-schema"],
+)
+def test_a_document_against_the_rules_is_found(path: list[Any], value: Any, fault: str) -> None:
+    """The check of the document sees what is wrong in it."""
+    broken = place = openrpc("1")
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    assert any(fault in found for found in faults_of(broken))
+
+
+def test_the_document_is_described() -> None:
+    """Every method has a summary and its errors; every error its code and its words."""
+    made = openrpc("1.2.3")
+    assert made["info"]["version"] == "1.2.3"
+    assert all(method["summary"] and method["errors"] for method in made["methods"])
+    codes = [error["code"] for error in made["components"]["errors"].values()]
+    assert len(codes) == len(set(codes))
+    assert all(error["message"] for error in made["components"]["errors"].values())
 
 
 @pytest.mark.parametrize(
@@ -149,6 +155,9 @@ def test_ping(daemon: Daemon) -> None:
         ("logs.get", {"from": "yesterday"}, "from must be a whole number, not negative"),
         ("secret.set", {"key": "k", "value": 5}, "value must be a string"),
         ("secret.set", {"key": "k", "value": "v", "if_absent": 1}, "if_absent must be true or false"),
+        ("note.set", {"key": "k", "value": "v", "expected": "1"}, "expected must be a whole number, not negative"),
+        ("service.watch", {"names": "s"}, "names must be an array or null"),
+        ("service.watch", {"since": 5}, "since must be a string without NUL"),
         ("system.shutdown", {"force": "yes"}, "force must be true or false"),
     ],
 )
@@ -179,6 +188,8 @@ def test_wrong_parameters_are_named(daemon: Daemon, method: str, params: dict[st
         ("job.logs", {"job_id": 99}),
         ("secret.get", {"key": "x"}),
         ("secret.delete", {"key": "x"}),
+        ("note.get", {"key": "x"}),
+        ("note.delete", {"key": "x"}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -309,6 +320,6 @@ def test_the_verdict_without_checks_is_unknown() -> None:
     """Nobody asked, so nobody knows."""
 
     async def verdict() -> str:
-        return Health().of(5)
+        return Health().of(5).value
 
     assert asyncio.run(verdict()) == "unknown"

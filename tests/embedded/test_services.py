@@ -130,7 +130,7 @@ def test_restart_replaces_the_process_once(daemon: Daemon) -> None:
 
 def test_a_start_while_it_stops_follows_the_end(daemon: Daemon) -> None:
     """service.start during a stop is not lost: the new process comes when the old one has gone."""
-    daemon.keep("s", child("end-after", 0.3))
+    daemon.keep("s", child("end-after", 2))
     before = daemon.job("s")["pid"]
     until(lambda: "ready" in Path(daemon.job("s")["log_file"]).read_text(), "the child is ready")
     daemon.call("service.stop", name="s")

@@ -13,7 +13,7 @@ import pytest
 
 from hero_livekit_units.embedded.records import Service
 from hero_livekit_units.embedded.spec import parse_action, parse_service
-from hero_livekit_units.embedded.store import LOGS_KEPT, Store
+from hero_livekit_units.embedded.store import LOGS_KEPT, LOGS_KEPT_MS, Store
 from hero_livekit_units.errors import StateFileInvalid, StateFileNewer
 from tests.embedded.running import lives, until
 
@@ -120,6 +120,16 @@ def test_the_log_is_bounded(tmp_path: Path) -> None:
             store._db.execute("INSERT INTO logs VALUES (?, 'core', 's', 0, 3, '[]', 'old')", (at + 1,))
         store.add_log("core", "s", 5, 3, [], "new")
         assert [row["content"] for row in store.logs("s", 10, 0, 10)] == ["old", "old", "new"]
+
+
+def test_the_log_forgets_with_time(tmp_path: Path) -> None:
+    """A line goes when it is older than the limit, and not before."""
+    with closing(Store.open(str(tmp_path / "db"))) as store:
+        for at, content in ((0, "first"), (5, "second"), (LOGS_KEPT_MS + 5, "third"), (LOGS_KEPT_MS + 6, "fourth")):
+            store.add_log("core", "s", at, 3, [], content)
+            if content == "third":
+                assert [row["content"] for row in store.logs("s", 10, 0, 2 * LOGS_KEPT_MS)] == ["second", "third"]
+        assert [row["content"] for row in store.logs("s", 10, 0, 2 * LOGS_KEPT_MS)] == ["third", "fourth"]
 
 
 @pytest.mark.servers

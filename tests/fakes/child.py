@@ -7,6 +7,7 @@ child.py end-after SECONDS    takes its time to end on SIGTERM
 child.py fork FILE            leaves a grandchild in its group, writes its pid to FILE, ends on SIGTERM
 child.py lose-early SECONDS   loses every SIGTERM within its first SECONDS, ends on a later one
 child.py print                prints a line every 10 ms
+child.py number COUNT PAUSE    writes COUNT numbered lines, with PAUSE seconds after each hundred, then runs for ever
 child.py environment FILE     writes its environment to FILE as JSON, then runs for ever
 """
 
@@ -89,6 +90,14 @@ def _print() -> None:
         time.sleep(0.01)
 
 
+def _number(count: str, pause: str) -> None:
+    for at in range(0, int(count), 100):
+        sys.stdout.write("".join(f"{number:019d}\n" for number in range(at, min(at + 100, int(count)))))
+        sys.stdout.flush()
+        time.sleep(float(pause))
+    _forever()
+
+
 def _environment(file: str) -> None:
     whole = Path(f"{file}.part")
     whole.write_text(json.dumps(dict(os.environ)), encoding="utf-8")
@@ -104,6 +113,7 @@ _MODES: dict[str, Callable[..., None]] = {
     "fork": _fork,
     "lose-early": _lose_early,
     "print": _print,
+    "number": _number,
     "environment": _environment,
 }
 
