@@ -18,7 +18,7 @@ from hero_livekit_units.embedded import units
 from hero_livekit_units.embedded.faults import Fault, NotFound
 from hero_livekit_units.embedded.lifecycle import ENDED, ServiceState
 from hero_livekit_units.embedded.logfile import tail
-from hero_livekit_units.embedded.render import job_json, service_json
+from hero_livekit_units.embedded.render import job_json, service_json, service_row
 from hero_livekit_units.embedded.spec import parse_action, parse_service
 from hero_livekit_units.embedded.strict import SpecInvalid
 from hero_livekit_units.embedded.tasks import Tasks
@@ -131,10 +131,8 @@ class Methods:
         return self._supervisor.specs.service(_text("name", name)).spec.as_json()
 
     async def service_list(self) -> list[dict[str, Any]]:
-        """All services with their states."""
-        return [
-            {"name": name, "state": self._supervisor.state(name)} for name in self._supervisor.specs.service_names()
-        ]
+        """All services with what they are doing, in few words each."""
+        return [service_row(self._supervisor, name) for name in self._supervisor.specs.service_names()]
 
     async def service_delete(self, name: str) -> dict[str, Any]:
         """Delete a stopped service."""
