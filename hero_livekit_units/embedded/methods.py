@@ -17,12 +17,13 @@ from pjrpc.server import MethodRegistry
 from hero_livekit_units.embedded import units
 from hero_livekit_units.embedded.faults import Fault, NotFound
 from hero_livekit_units.embedded.lifecycle import ENDED, ServiceState
+from hero_livekit_units.embedded.listing import Listing
 from hero_livekit_units.embedded.logfile import tail
-from hero_livekit_units.embedded.render import job_json, service_json, service_row
+from hero_livekit_units.embedded.render import job_json, service_json
 from hero_livekit_units.embedded.spec import parse_action, parse_service
 from hero_livekit_units.embedded.strict import SpecInvalid
 from hero_livekit_units.embedded.tasks import Tasks
-from hero_livekit_units.herosocket.rpc import ServiceError, invalid_params
+from hero_livekit_units.herosocket.rpc import Encoded, ServiceError, invalid_params
 from hero_livekit_units.procfs import start_time_of
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Methods:
     ) -> None:
         self._supervisor = supervisor
         self._tasks = Tasks(supervisor)
+        self._listing = Listing(supervisor)
         self._store = store
         self._health = health
         self._plugins = plugins
@@ -130,9 +132,9 @@ class Methods:
         """A stored service."""
         return self._supervisor.specs.service(_text("name", name)).spec.as_json()
 
-    async def service_list(self) -> list[dict[str, Any]]:
+    async def service_list(self) -> Encoded:
         """All services with what they are doing, in few words each."""
-        return [service_row(self._supervisor, name) for name in self._supervisor.specs.service_names()]
+        return self._listing.text()
 
     async def service_delete(self, name: str) -> dict[str, Any]:
         """Delete a stopped service."""

@@ -126,10 +126,6 @@ class Specs:
         except KeyError:
             raise NotFound("service", name) from None
 
-    def service_names(self) -> list[str]:
-        """Names of all services, sorted."""
-        return sorted(self._services)
-
     def forget_service(self, name: str) -> None:
         """Delete a service."""
         self._store.delete_service(name)

@@ -64,6 +64,7 @@ class Supervisor:
                 self._present.setdefault(job.service, {})[job.spec.name] = job.id
         # What may have something to start: services by name, runs without one by id.
         self._due_services: set[str] = set()
+        self._unlisted: set[str] = set()
         self._due_runs = {job.run_id for job in jobs.values() if not job.service}
         self._advancing = True  # nothing starts before `recover`
         self.closing = False
@@ -165,6 +166,16 @@ class Supervisor:
             if self.specs.knows(other) and self.specs.service(other).wanted and self.state(other) not in _UP
         ]
         return sorted(set(missing))
+
+    def take_unlisted(self) -> set[str]:
+        """Names of the services whose state, jobs or wanted state may have changed since the last call; all, at first.
+
+        Some may be gone.
+        """
+        touched = self.specs.take_touched()
+        self._due_services |= touched
+        changed, self._unlisted = self._unlisted | self.specs.with_waiters(self._due_services), set()
+        return changed
 
     async def wait(self, reached: Callable[[], bool], timeout_ms: int | None) -> bool:
         """Wait until something is so, None for as long as it takes; whether it is."""
@@ -311,6 +322,7 @@ class Supervisor:
 
     def _take_due(self) -> tuple[set[str], set[int]] | None:
         services = self.specs.with_waiters(self._due_services | self.specs.take_touched())
+        self._unlisted |= services
         runs = self._due_runs
         self._due_services, self._due_runs = set(), set()
         return (services, runs) if services or runs else None
