@@ -9,7 +9,7 @@ from hero_livekit_units.embedded.lifecycle import JobState
 from hero_livekit_units.embedded.spec import ActionDep, Condition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from hero_livekit_units.embedded.spec import ActionSpec
 
@@ -27,20 +27,20 @@ def check_actions(specs: Iterable[ActionSpec]) -> None:
             _check_dep(spec.name, dep, by_name.get(dep.action))
     waits = {name: [dep.action for dep in spec.depends_on] for name, spec in by_name.items()}
     for name in by_name:
-        if waits_for_itself(name, waits):
+        if waits_for_itself(name, lambda other: waits.get(other, ())):
             raise DependencyInvalid(f"action {name} depends on itself around a circle")
 
 
-def waits_for_itself(name: str, waits: Mapping[str, Iterable[str]]) -> bool:
-    """Whether a name comes back to itself, however far around."""
-    todo, seen = list(waits.get(name, ())), set[str]()
+def waits_for_itself(name: str, waits: Callable[[str], Iterable[str]]) -> bool:
+    """Whether a name comes back to itself, however far around; `waits` gives what a name waits for."""
+    todo, seen = list(waits(name)), set[str]()
     while todo:
         other = todo.pop()
         if other == name:
             return True
         if other not in seen:
             seen.add(other)
-            todo += waits.get(other, ())
+            todo += waits(other)
     return False
 
 

@@ -14,6 +14,7 @@ from hero_livekit_units.embedded.answering import registry_of
 from hero_livekit_units.embedded.arguments import flag, number, signal_number, some, text, text_list
 from hero_livekit_units.embedded.keeping import CONTEXT, Keeping
 from hero_livekit_units.embedded.lifecycle import ENDED, ServiceState
+from hero_livekit_units.embedded.listing import Listing
 from hero_livekit_units.embedded.logfile import tail
 from hero_livekit_units.embedded.render import job_json, service_json
 from hero_livekit_units.embedded.spec import parse_action, parse_service
@@ -52,6 +53,7 @@ class Methods:
     ) -> None:
         self._supervisor = supervisor
         self._tasks = Tasks(supervisor)
+        self._listing = Listing(supervisor)
         self._keeping = Keeping(store, plugins)
         self._health = health
         self._plugins = plugins
@@ -158,10 +160,8 @@ class Methods:
         return cast("shapes.ServiceSpec", self._supervisor.specs.service(text("name", name)).spec.as_json())
 
     async def service_list(self) -> list[shapes.ServiceRow]:
-        """All services with their states."""
-        return [
-            {"name": name, "state": self._supervisor.state(name)} for name in self._supervisor.specs.service_names()
-        ]
+        """All services with what they are doing, in few words each."""
+        return cast("list[shapes.ServiceRow]", self._listing.text())
 
     async def service_delete(self, name: str) -> shapes.Ok:
         """Delete a stopped service.

@@ -60,3 +60,25 @@ def service_json(supervisor: Supervisor, health: Health, name: str) -> shapes.Se
         "held": sorted(service.held),
         "actions": [job_json(job, health) for job in jobs],
     }
+
+
+def service_row(supervisor: Supervisor, name: str) -> shapes.ServiceRow:
+    """A service in a line of a list."""
+    return {
+        "name": name,
+        "state": supervisor.state(name),
+        "status": "start" if supervisor.specs.service(name).wanted else "stop",
+        "actions": [
+            {
+                "name": job.spec.name,
+                "job_id": job.id,
+                "state": job.state,
+                "pid": job.pid if job.state in HAS_PROCESS else None,
+                "pid_start": job.pid_start if job.state in HAS_PROCESS else None,
+                "started_ms": job.started_ms,
+                "restart_count": job.restart_count,
+                "last_error": job.last_error,
+            }
+            for job in supervisor.present(name)
+        ],
+    }

@@ -9,7 +9,7 @@ from hero_livekit_units.embedded.faults import NotFound
 from hero_livekit_units.embedded.lifecycle import ENDED
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from hero_livekit_units.embedded.jobs import Jobs
     from hero_livekit_units.embedded.records import Run
@@ -25,6 +25,8 @@ class Runs:
         self._store = store
         self._runs = runs
         self._jobs = jobs
+        self._many = 2 * RUNS_KEPT
+        self._latest = {run.service: run.id for run in sorted(runs.values(), key=lambda run: run.id)}
 
     def __getitem__(self, run_id: int) -> Run:
         """The run with this id.
@@ -39,14 +41,16 @@ class Runs:
 
     def latest(self, service: str) -> int:
         """The id of the latest run of a service, 0 if it never ran."""
-        return max((run.id for run in self._runs.values() if run.service == service), default=0)
+        return self._latest.get(service, 0)
 
-    def add(self, service: str, name: str, *, keep: Collection[int]) -> Run:
-        """A new run; those in `keep` are not forgotten for it."""
-        if len(self._runs) >= 2 * RUNS_KEPT:
-            self._forget_eldest(keep)
+    def add(self, service: str, name: str, *, keep: Callable[[], Collection[int]]) -> Run:
+        """A new run; when the eldest are forgotten for it, then not those that `keep` gives."""
+        if len(self._runs) >= self._many:
+            self._forget_eldest(keep())
+            self._many = len(self._runs) + RUNS_KEPT
         run = self._store.add_run(service, name, time.time_ns() // 1_000_000)
         self._runs[run.id] = run
+        self._latest[service] = run.id
         return run
 
     def forget_service(self, service: str) -> None:
@@ -55,6 +59,7 @@ class Runs:
         self._jobs.forget(gone)
         for run_id in gone:
             del self._runs[run_id]
+        self._latest.pop(service, None)
 
     def _forget_eldest(self, keep: Collection[int]) -> None:
         busy = {job.run_id for job in self._jobs.all() if job.state not in ENDED}
@@ -63,3 +68,4 @@ class Runs:
         self._jobs.forget(gone)
         for run_id in gone:
             del self._runs[run_id]
+        self._latest = {service: run_id for service, run_id in self._latest.items() if run_id in self._runs}

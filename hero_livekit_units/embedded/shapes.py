@@ -198,11 +198,26 @@ class ServiceStored(TypedDict):
     restarted: Literal[False]
 
 
+class JobRow(TypedDict):
+    """What an action of a service is doing, in the list."""
+
+    name: str
+    job_id: Count
+    state: JobState
+    pid: int | None
+    pid_start: int | None
+    started_ms: EpochMs
+    restart_count: Count
+    last_error: str | None
+
+
 class ServiceRow(TypedDict):
     """A service in the list."""
 
     name: str
     state: ServiceState
+    status: Annotated[Literal["start", "stop"], Meta(description="what is wanted")]
+    actions: list[JobRow]
 
 
 class Reached(TypedDict):

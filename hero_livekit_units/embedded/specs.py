@@ -6,7 +6,7 @@ storing a spec never starts, stops or restarts anything.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import evolve
 
@@ -16,10 +16,12 @@ from hero_livekit_units.embedded.records import Service
 from hero_livekit_units.embedded.spec import Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from hero_livekit_units.embedded.spec import ActionSpec, ServiceSpec
     from hero_livekit_units.embedded.store import Store
+
+_Key = TypeVar("_Key", str, tuple[str, str])
 
 
 class Specs:
@@ -39,6 +41,11 @@ class Specs:
         self._changed = changed
         self._actions = actions
         self._services = services
+        self._users: dict[tuple[str, str], set[str]] = {}
+        self._waiters: dict[str, set[str]] = {}
+        self._touched = set(services)
+        for service in services.values():
+            self._link(service)
 
     # -- actions
 
@@ -55,6 +62,7 @@ class Specs:
             return False
         self._store.save_action(context, spec)
         self._actions[context, spec.name] = spec
+        self._touched |= self._users.get((context, spec.name), set())
         return True
 
     def action(self, context: str, name: str) -> ActionSpec:
@@ -80,11 +88,7 @@ class Specs:
             ActionInUse: a service names it.
         """
         self.action(context, name)
-        users = [
-            found.spec.name
-            for found in self._services.values()
-            if found.context == context and name in found.spec.actions
-        ]
+        users = self._users.get((context, name))
         if users:
             raise ActionInUse(name, sorted(users))
         self._store.delete_action(context, name)
@@ -114,8 +118,11 @@ class Specs:
         held = stored.held & set(spec.actions) if stored else frozenset()
         service = Service(spec, context, wanted, frozenset(held))
         self._store.save_service(service)
+        if stored:
+            self._unlink(stored)
         self._services[spec.name] = service
-        self._changed(spec.name)
+        self._link(service)
+        self._note(spec.name)
         return True
 
     def service(self, name: str) -> Service:
@@ -129,15 +136,11 @@ class Specs:
         except KeyError:
             raise NotFound("service", name) from None
 
-    def service_names(self) -> list[str]:
-        """Names of all services, sorted."""
-        return sorted(self._services)
-
     def forget_service(self, name: str) -> None:
         """Delete a service."""
         self._store.delete_service(name)
-        del self._services[name]
-        self._changed(name)
+        self._unlink(self._services.pop(name))
+        self._note(name)
 
     def want(self, name: str, *, wanted: bool, held: Collection[str]) -> Service:
         """Record what is wanted of a service from now on; returns it."""
@@ -145,7 +148,7 @@ class Specs:
         if service != self._services[name]:
             self._store.save_service(service)
             self._services[name] = service
-            self._changed(name)
+            self._note(name)
         return service
 
     def services(self) -> list[Service]:
@@ -180,8 +183,52 @@ class Specs:
         known = (service.context, action) in self._actions
         return service.wanted and known and action in service.spec.actions and action not in service.held
 
+    def _note(self, name: str) -> None:
+        self._touched.add(name)
+        self._changed(name)
+
+    def take_touched(self) -> set[str]:
+        """Names of the services whose spec, actions or wanted state changed since the last call; all, at first."""
+        touched, self._touched = self._touched, set()
+        return touched
+
+    def with_waiters(self, names: Iterable[str]) -> set[str]:
+        """These services, and all that have to wait for one of them, however far around."""
+        todo, found = list(names), set[str]()
+        while todo:
+            name = todo.pop()
+            if name not in found:
+                found.add(name)
+                todo += self._waiters.get(name, ())
+        return found
+
     def _refuse_cycle(self, spec: ServiceSpec) -> None:
-        waits = {name: (*found.spec.requires, *found.spec.after) for name, found in self._services.items()}
-        waits[spec.name] = (*spec.requires, *spec.after)
+        def waits(name: str) -> tuple[str, ...]:
+            found = spec if name == spec.name else self._services[name].spec if name in self._services else None
+            return (*found.requires, *found.after) if found else ()
+
         if waits_for_itself(spec.name, waits):
             raise DependencyInvalid(f"service {spec.name} would have to wait for itself")
+
+    def _link(self, service: Service) -> None:
+        """Note who is used and waited for by a service, so that nobody has to look through all for it."""
+        name = service.spec.name
+        for action in service.spec.actions:
+            self._users.setdefault((service.context, action), set()).add(name)
+        for other in (*service.spec.requires, *service.spec.after):
+            self._waiters.setdefault(other, set()).add(name)
+
+    def _unlink(self, service: Service) -> None:
+        name = service.spec.name
+        for action in service.spec.actions:
+            _leave(self._users, (service.context, action), name)
+        for other in (*service.spec.requires, *service.spec.after):
+            _leave(self._waiters, other, name)
+
+
+def _leave(index: dict[_Key, set[str]], key: _Key, name: str) -> None:
+    """Take a name out of an index, in which an empty entry is none."""
+    if key in index:
+        index[key].discard(name)
+        if not index[key]:
+            del index[key]

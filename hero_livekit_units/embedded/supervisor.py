@@ -60,10 +60,14 @@ class Supervisor:
         self.jobs = Jobs(store, jobs, log_folder, changed=self._job_changed, may_retry=self._may_retry)
         self.runs = Runs(store, runs, self.jobs)
         # The present job of each action of each service.
-        self._present: dict[tuple[str, str], int] = {}
+        self._present: dict[str, dict[str, int]] = {}
         for job in jobs.values():
             if job.service:
-                self._present[job.service, job.spec.name] = job.id
+                self._present.setdefault(job.service, {})[job.spec.name] = job.id
+        # What may have something to start: services by name, runs without one by id.
+        self._due_services: set[str] = set()
+        self._unlisted: set[str] = set()
+        self._due_runs = {job.run_id for job in jobs.values() if not job.service}
         self._advancing = True  # nothing starts before `recover`
         self.closing = False
         health.tell(lambda job_id: self.changes.note(self.jobs[job_id].service))
@@ -83,7 +87,7 @@ class Supervisor:
             raise ServiceNotStopped(name, self.state(name))
         self.specs.forget_service(name)
         self.runs.forget_service(name)
-        self._present = {key: id_ for key, id_ in self._present.items() if key[0] != name}
+        self._present.pop(name, None)
 
     def start(self, name: str, actions: Sequence[str] | None = None) -> None:
         """Want a service, or some of its actions, to run. What runs is left alone.
@@ -99,6 +103,7 @@ class Supervisor:
         started = self.specs.want(name, wanted=True, held=service.held - set(chosen))
         self._start_required(service)
         self._renew(started, chosen)
+        self._due_services.add(name)
         self.advance()
 
     def stop(self, name: str, actions: Sequence[str] | None = None) -> None:
@@ -134,6 +139,7 @@ class Supervisor:
             if action in jobs:
                 self.jobs.follow(jobs[action].id, followed=True)
         self._renew(kept, [action for action in chosen if action not in jobs])
+        self._due_services.add(name)
         self.advance()
 
     def state(self, name: str) -> ServiceState:
@@ -175,6 +181,16 @@ class Supervisor:
                 found += fresh
                 left += fresh
         return found
+
+    def take_unlisted(self) -> set[str]:
+        """Names of the services whose state, jobs or wanted state may have changed since the last call; all, at first.
+
+        Some may be gone.
+        """
+        touched = self.specs.take_touched()
+        self._due_services |= touched
+        changed, self._unlisted = self._unlisted | self.specs.with_waiters(self._due_services), set()
+        return changed
 
     async def wait(self, reached: Callable[[], bool], timeout_ms: int | None) -> bool:
         """Wait until something is so, None for as long as it takes; whether it is."""
@@ -237,11 +253,13 @@ class Supervisor:
 
     def add_run(self, service: str, name: str) -> Run:
         """A new run; the present ones are not forgotten for it."""
-        present = {self.jobs[job_id].run_id for job_id in self._present.values()}
-        return self.runs.add(service, name, keep=present)
+        return self.runs.add(service, name, keep=self._present_runs)
+
+    def _present_runs(self) -> set[int]:
+        return {self.jobs[job_id].run_id for jobs in self._present.values() for job_id in jobs.values()}
 
     def _of_service(self, name: str) -> list[Job]:
-        return [self.jobs[id_] for (service, _), id_ in self._present.items() if service == name]
+        return [self.jobs[job_id] for job_id in self._present.get(name, {}).values()]
 
     def _renew(self, service: Service, actions: Collection[str]) -> None:
         """New jobs for those actions that have none, or one that has ended or only waits for its next life.
@@ -272,7 +290,8 @@ class Supervisor:
             run_id = self.add_run(name, name).id
         specs = [self.specs.action(service.context, action) for action in actions]
         for job in self.jobs.create(run_id, name, service.context, specs):
-            self._present[name, job.spec.name] = job.id
+            self._present.setdefault(name, {})[job.spec.name] = job.id
+        self._due_services.add(name)
         self.changes.note(name)
 
     def _stop_jobs(self, name: str, actions: Sequence[str] | None) -> None:
@@ -284,32 +303,57 @@ class Supervisor:
 
     def _job_changed(self, job: Job) -> None:
         self._health.watch(job, running=job.state in HAS_PROCESS)
+        if job.service:
+            self._due_services.add(job.service)
+        else:
+            self._due_runs.add(job.run_id)
         self.changes.note(job.service)
         self.advance()
 
+    def advance_run(self, run_id: int) -> None:
+        """Start what may start now of a run that belongs to no service."""
+        self._due_runs.add(run_id)
+        self.advance()
+
     def advance(self) -> None:
-        """Start what is wanted and may start now, until nothing is left to start."""
+        """Start what is wanted and may start now, until nothing is left to start.
+
+        Looks only at what changed since the last time, and at who waits for that: there may be thousands.
+        """
         if self._advancing or self.closing:
             return
         self._advancing = True
         try:
-            while self._advance_once():
-                pass
+            while due := self._take_due():
+                self._advance_once(*due)
         except sqlite3.Error as error:
             _log.warning("what is wanted cannot be started, it is tried again: %s", error)
             asyncio.get_running_loop().call_later(WRITE_AGAIN_S, self.advance)
         finally:
             self._advancing = False
 
-    def _advance_once(self) -> bool:
-        for service in self.specs.services():
-            self._follow_up(service)
-        startable = [job for job in self.jobs.all() if self.jobs.due(job) and self.may_start(job)]
-        for job in startable:
+    def _take_due(self) -> tuple[set[str], set[int]] | None:
+        services = self.specs.with_waiters(self._due_services | self.specs.take_touched())
+        self._unlisted |= services
+        runs = self._due_runs
+        self._due_services, self._due_runs = set(), set()
+        return (services, runs) if services or runs else None
+
+    def _advance_once(self, services: set[str], runs: set[int]) -> None:
+        try:
+            for name in services:
+                if self.specs.knows(name):
+                    self._follow_up(self.specs.service(name))
+        except sqlite3.Error:
+            self._due_services |= services
+            self._due_runs |= runs
+            raise
+        jobs = [job for name in services for job in self._of_service(name)]
+        jobs += [job for run_id in runs for job in self.jobs.of_run(run_id)]
+        for job in sorted(jobs, key=lambda job: job.id):
             # An earlier start of this round may have changed what this one depends on.
-            if self.jobs.due(self.jobs[job.id]):
+            if self.jobs.due(self.jobs[job.id]) and self.may_start(self.jobs[job.id]):
                 self.jobs.launch(job.id)
-        return bool(startable)
 
     def _follow_up(self, service: Service) -> None:
         """New jobs for the actions that were stopped in order to start again, once they have ended."""

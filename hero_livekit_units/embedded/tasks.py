@@ -35,7 +35,7 @@ class Tasks:
         check_actions(specs)
         run = self._supervisor.add_run("", name)
         jobs = self._jobs.create(run.id, "", context, specs)
-        self._supervisor.advance()
+        self._supervisor.advance_run(run.id)
         return run.id, [job.id for job in jobs]
 
     def run(self, run_id: int) -> tuple[Run, RunState, list[Job]]:

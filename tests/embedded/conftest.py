@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+FIGURES: list[str] = []  # what was counted, for the end of the run
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print them."""
+    for figure in FIGURES:
+        terminalreporter.write_line(figure)
+
+
 @pytest.fixture
 def resting() -> Iterator[Daemon]:
     """A daemon that is not started yet, in a short folder: the path of a Unix socket has 107 bytes."""

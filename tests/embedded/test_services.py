@@ -311,3 +311,33 @@ def test_the_daemon_ends_with_its_children_when_told(daemon: Daemon) -> None:
     assert not lives(pid)
     daemon.start()
     daemon.until_state("s", "running")
+
+
+def test_the_list_follows_every_change(daemon: Daemon) -> None:
+    """Its lines are kept between two questions, and say what `service.status` says all the same."""
+
+    def listed() -> dict[str, Any]:
+        names = [row["name"] for row in daemon.call("service.list")]
+        # In one batch, so that nothing happens between the two answers.
+        batch = [("service.list", None), *(("service.status", {"name": name}) for name in names)]
+        found, *statuses = daemon.client.batch(batch)
+        rows = {row["name"]: row for row in found}
+        for row, status in zip(rows.values(), statuses, strict=True):
+            assert (row["state"], row["status"]) == (status["state"], status["status"])
+            assert row["actions"] == [{key: job[key] for key in row["actions"][0]} for job in status["actions"]]
+        return rows
+
+    daemon.keep("base", "sleep 1000")
+    daemon.call("action.set", action={"name": "top", "script": "sleep 1000", "is_process": True})
+    daemon.call("service.set", service={"name": "top", "actions": ["top"], "status": "stop", "requires": ["base"]})
+    daemon.until_state("base", "running")
+    assert {name: row["state"] for name, row in listed().items()} == {"base": "running", "top": "inactive"}
+    daemon.call("service.stop", name="base", timeout_ms=5000)
+    daemon.call("service.start", name="top", timeout_ms=5000)
+    before = listed()
+    assert {name: row["state"] for name, row in before.items()} == {"base": "running", "top": "running"}
+    os.kill(before["base"]["actions"][0]["pid"], signal.SIGKILL)
+    until(lambda: listed()["base"]["actions"][0]["restart_count"] == 1, "its next life is in the list")
+    daemon.call("service.stop", name="top", timeout_ms=5000)
+    daemon.call("service.delete", name="top")
+    assert list(listed()) == ["base"]

@@ -6,6 +6,10 @@ child.py once FILE STATUS     exits with STATUS the first time, later runs for e
 child.py end-after SECONDS    takes its time to end on SIGTERM
 child.py fork FILE            leaves a grandchild in its group, writes its pid to FILE, ends on SIGTERM
 child.py lose-early SECONDS   loses every SIGTERM within its first SECONDS, ends on a later one
+child.py crowd NUMBER         leaves so many grandchildren in its group, ends on SIGTERM
+child.py double-fork          leaves a grandchild in a session of its own, as a program that becomes a daemon does
+child.py rename NAME          gives itself another name, ends on SIGTERM
+child.py flood                prints as much as it can, 64 KiB every 20 ms
 child.py print                prints a line every 10 ms
 child.py number COUNT PAUSE    writes COUNT numbered lines, with PAUSE seconds after each hundred, then runs for ever
 child.py environment FILE     writes its environment to FILE as JSON, then runs for ever
@@ -76,6 +80,35 @@ def _fork(file: str) -> None:
     _forever()
 
 
+def _crowd(number: str) -> None:
+    for _ in range(int(number)):
+        if not os.fork():
+            _forever()
+    _forever()
+
+
+def _double_fork() -> None:
+    if not os.fork():
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        _forever()
+    os.wait()
+    _forever()
+
+
+def _rename(name: str) -> None:
+    Path("/proc/self/comm").write_text(name, encoding="ascii")
+    _forever()
+
+
+def _flood() -> None:
+    while True:
+        sys.stdout.write(("x" * 127 + "\n") * 512)
+        sys.stdout.flush()
+        time.sleep(0.02)
+
+
 def _lose_early(seconds: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(float(seconds))
@@ -112,6 +145,10 @@ _MODES: dict[str, Callable[..., None]] = {
     "end-after": _end_after,
     "fork": _fork,
     "lose-early": _lose_early,
+    "crowd": _crowd,
+    "double-fork": _double_fork,
+    "rename": _rename,
+    "flood": _flood,
     "print": _print,
     "number": _number,
     "environment": _environment,

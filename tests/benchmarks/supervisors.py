@@ -1,0 +1,163 @@
+"""The embedded hero_proc beside other supervisors, in one run, with 1 and with 200 units.
+
+    python -m tests.benchmarks.supervisors [--units N] [--rounds R] [--json FILE]
+
+Every unit is the same small program: it adds a byte to a file and sleeps, so that its start is seen in the same way
+whoever starts it. Medians and ratios count: machines are shared and noisy. A peer that is not installed is named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.benchmarks.peers import PEERS, Hero, Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WAIT_S = 60.0
+_STATUS_CALLS = 200
+_KILLS = 5
+
+
+def main() -> int:
+    """Measure everything and print it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--units", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=3, help="of each figure; the median is printed")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    asked = parser.parse_args()
+    missing = [f"{peer.name} ({why})" for peer in PEERS if (why := peer.missing())]
+    present = [peer for peer in PEERS if not peer.missing()]
+    counts = (1, asked.units)
+    found = {(peer.name, count): measured(peer, count, asked.rounds) for count in counts for peer in present}
+    for count in counts:
+        print(f"\n{count} unit{'s' if count > 1 else ''}")
+        print(f"{'':<13}" + "".join(f"{title:>19}" for title in TITLES))
+        for peer in present:
+            row = found[peer.name, count]
+            print(f"{peer.name:<13}" + "".join(f"{cell(row, key):>19}" for key in TITLES.values()))
+    print(f"\n{'beside supervisord':<42}{'1 unit':>10}{f'{asked.units} units':>12}   goal")
+    for title, key, goal in GOALS:
+        ratios = [ratio(found, key, count) for count in counts]
+        print(f"{title:<42}{ratios[0]:>10}{ratios[1]:>12}   {goal}")
+    if missing:
+        print(f"\nnot installed here: {', '.join(missing)}")
+    if asked.json:
+        rows = [{"supervisor": name, "units": count, **row} for (name, count), row in found.items()]
+        asked.json.write_text(json.dumps(rows, indent=2) + "\n")
+    return 0
+
+
+TITLES = {
+    "launch to all up": "up_s",
+    "status of all p50": "status_s",
+    "memory (PSS)": "pss_mb",
+    "killed to seen p50": "seen_s",
+    "to respawned p50": "respawned_s",
+}
+GOALS = (
+    ("status of all units, p50", "status_s", "<= 1.0 / <= 0.5"),
+    ("launch to all up", "up_s", "<= 0.5 with 200"),
+    ("memory of the supervisor (PSS)", "pss_mb", "<= 1.2, flat"),
+)
+
+
+def measured(peer: type[Supervisor], count: int, rounds: int) -> dict[str, float]:
+    """The medians of some rounds, each with a fresh supervisor. A figure that there is not is missing."""
+    rows = [one_round(peer, count) for _ in range(rounds)]
+    return {key: statistics.median(row[key] for row in rows) for key in rows[0]}
+
+
+def one_round(peer: type[Supervisor], count: int) -> dict[str, float]:
+    """Start it on so many units, ask it, kill one of them a few times, end all."""
+    with tempfile.TemporaryDirectory(prefix="hlu-supervisors-") as folder:
+        root = Path(folder)
+        started = [root / f"started-{number}" for number in range(count)]
+        commands = {f"unit{number:04}": unit(started[number]) for number in range(count)}
+        with contextlib.closing(peer(root, commands)) as one:
+            began = time.perf_counter()
+            one.launch()
+            until(lambda: all(file.exists() for file in started[::-1]))
+            row = {"up_s": time.perf_counter() - began}
+            time.sleep(1.0)  # what a supervisor still does after a start is not the cost of a status
+            row["pss_mb"] = sum(pss_mb(pid) for pid in one.pids())
+            if one.status() is not None:
+                row["status_s"] = statistics.median(timed(one.status) for _ in range(_STATUS_CALLS))
+            kills = [killed(one, started[0]) for _ in range(_KILLS)]
+            if kills[0][0] is not None:
+                row["seen_s"] = statistics.median(seen for seen, _ in kills if seen is not None)
+            row["respawned_s"] = statistics.median(again for _, again in kills)
+            return row
+
+
+def unit(started: Path) -> list[str]:
+    """The program of a unit: its pid goes into a file, whole, then it sleeps."""
+    return ["/bin/sh", "-c", f"echo $$ > {started}.new; mv {started}.new {started}; exec sleep 100000"]
+
+
+def killed(one: Supervisor, started: Path) -> tuple[float | None, float]:
+    """Seconds from the `kill -9` of the first unit until the supervisor knows, and until its next life has begun."""
+    pid = int(started.read_text())
+    started.unlink()
+    began = time.perf_counter()
+    os.kill(pid, signal.SIGKILL)
+    seen = None
+    if one.pid_of_first() is not None:
+        until(lambda: one.pid_of_first() != pid, pause_s=0.0002)
+        seen = time.perf_counter() - began
+    until(started.exists, pause_s=0.0002)
+    again = time.perf_counter() - began
+    time.sleep(one.settle_s)
+    return seen, again
+
+
+def ratio(found: dict[tuple[str, int], dict[str, float]], key: str, count: int) -> str:
+    """Ours to supervisord's."""
+    ours, theirs = found[Hero.name, count].get(key), found.get(("supervisord", count), {}).get(key)
+    return f"{ours / theirs:.2f}" if ours and theirs else "-"
+
+
+def cell(row: dict[str, float], key: str) -> str:
+    """A figure with its unit."""
+    if key not in row:
+        return "-"
+    if key == "pss_mb":
+        return f"{row[key]:.1f} MB"
+    return f"{row[key] * 1000:.2f} ms" if row[key] < 0.1 else f"{row[key]:.2f} s"
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Seconds that one call takes."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def pss_mb(pid: int) -> float:
+    """Proportional set size, in MB of 1,048,576 bytes."""
+    (line,) = (line for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines() if line.startswith("Pss:"))
+    return int(line.split()[1]) / 1024
+
+
+def until(condition: Callable[[], object], *, pause_s: float = 0.002) -> None:
+    """Wait for something."""
+    end = time.perf_counter() + _WAIT_S
+    while not condition():
+        if time.perf_counter() > end:
+            raise TimeoutError(f"not within {_WAIT_S:g} s")
+        time.sleep(pause_s)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
