@@ -79,7 +79,11 @@ class Speaker:
         until = None if deadline_s is None else time.monotonic() + deadline_s
         asks_who = bool(calls) and calls[0][0] == _PING
         if not self._met and not asks_who:
-            self._meet(_DOCUMENT_DEADLINE_S)
+            try:
+                self._meet(_DOCUMENT_DEADLINE_S)
+            except RegistryUnavailable as error:
+                wanted = ", ".join(dict.fromkeys(method for method, _ in calls))
+                raise RegistryUnavailable(wanted, error.cause, hint=error.hint) from error
         elif not self._met:
             self._recall()
         answers = self._say(calls, deadline_s)

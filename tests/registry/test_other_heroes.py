@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from hero_livekit_units.errors import RegistryLacks
+from hero_livekit_units.errors import RegistryLacks, RegistryUnavailable
 from hero_livekit_units.model.observed import EntryState, ProcessId, Verdict
 from hero_livekit_units.registry.answers import means_not_found, read_lines
 from hero_livekit_units.registry.dialect import find_dialect
@@ -267,6 +267,12 @@ def test_references_in_circles(short_folder: Path) -> None:
         serving.schemas["Action"]["anyOf"] = [{"anyOf": [{"$ref": "#/components/schemas/Action"}]}]
         assert HeroProcRegistry(serving.path).register(MEDIA)
         assert serving.actions["livekit-server.a"]["isProcess"] is True
+
+
+def test_nobody_there_is_said_of_what_was_wanted(short_folder: Path) -> None:
+    """Nothing is sent by guess, and the error is about the act and not about the document that was to be read first."""
+    with pytest.raises(RegistryUnavailable, match=r"^cannot call service.start: nobody listens on "):
+        HeroProcRegistry(str(short_folder / "none")).start(MEDIA.instance)
 
 
 def test_ours_is_not_translated(short_folder: Path) -> None:
