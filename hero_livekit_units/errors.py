@@ -23,6 +23,7 @@ its `hint`. Errors of the libraries underneath never leave the package: they are
     │  ├─ RegistryProtocolError     garbage, wrong id, short answer
     │  └─ RegistryRefused           .code .data
     │     ├─ EntryNotFound
+    │     ├─ RegistryLacks          .tried .listed  its OpenRPC document has no method for this
     │     └─ RegistryConflict       somebody else has written what was to be replaced
     ├─ FrontError
     │  ├─ FrontUnavailable          no socket, refused, deadline passed (retryable)
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN_RELEASES = 8
+_SHOWN_METHODS = 40
 
 
 class UnitsError(Exception):
@@ -265,6 +267,30 @@ class RegistryRefused(RegistryError):
 
 class EntryNotFound(RegistryRefused):
     """The supervisor does not know this name."""
+
+
+class RegistryLacks(RegistryRefused):
+    """This supervisor cannot be asked: its OpenRPC document names no method for it, or one that takes too little.
+
+    Attributes:
+        tried: the names that would have been understood.
+        listed: the methods that the document has.
+    """
+
+    def __init__(
+        self, method: str, does: str, *, tried: Sequence[str], listed: Sequence[str], because: str = ""
+    ) -> None:
+        names = ", ".join(listed[:_SHOWN_METHODS])
+        more = f" and {len(listed) - _SHOWN_METHODS} more" if len(listed) > _SHOWN_METHODS else ""
+        cause = because or f"tried {', '.join(tried)}"
+        super().__init__(
+            method,
+            f"this hero_proc has no method to {does}, {cause}; its document lists {names}{more}",
+            code=-32601,
+            hint="all that does not need it still works; a newer hero_proc may have it",
+        )
+        self.tried = tuple(tried)
+        self.listed = tuple(listed)
 
 
 class RegistryConflict(RegistryRefused):

@@ -73,7 +73,8 @@ class Media:
             places: where things lie; by default as the environment says.
         """
         here = places or find_places()
-        return cls(HeroProcRegistry(socket or str(here.socket("hero_proc"))), here, shipped_catalog().on(host_traits()))
+        registry = HeroProcRegistry(socket or str(here.socket("hero_proc")), memory=here.home / "hero_proc.json")
+        return cls(registry, here, shipped_catalog().on(host_traits()))
 
     def desired(self, secrets: Mapping[str, Any] | None = None) -> Desired:
         """The desired state, from `media.toml` as it is now.

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _KINDS = {-32000: EntryNotFound, -32009: RegistryConflict}  # by the code of the answer
 _LARGEST_ANSWER = 64 * 1024 * 1024
+_LARGEST_DOCUMENT = 4 * 1024 * 1024
+_GET_DOCUMENT = b"GET /openrpc.json HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 _VERSION = b"HTTP/1.1 "
 
 
@@ -75,6 +77,30 @@ class HeroClient:
         alone = next((item for item in answers if item.get("id") is None and "error" in item), None)
         return [self._result(method, by_id.get(at, alone)) for at, (method, _) in enumerate(calls)]
 
+    def document(self, *, deadline_s: float | None = None) -> Any:
+        """The decoded OpenRPC document of the service: from `GET /openrpc.json`, or else from `rpc.discover`.
+
+        Raises:
+            RegistryUnavailable: as for `call`.
+            RegistryProtocolError: neither gives JSON, or one that is too large or too deep.
+            RegistryRefused: there is no document, and the service does not know `rpc.discover`.
+        """
+        until = time.monotonic() + (self._deadline_s if deadline_s is None else deadline_s)
+        name = "GET /openrpc.json"
+        try:
+            status, text = self._ask(name, _GET_DOCUMENT, until - time.monotonic(), _LARGEST_DOCUMENT)
+            if status == 200:
+                return json.loads(text)
+        except RecursionError as error:
+            raise RegistryProtocolError(name, f"{self.path} answered what is nested too deeply") from error
+        except (ValueError, RegistryProtocolError):
+            pass  # the other road may give it whole
+        found = self.call("rpc.discover", deadline_s=max(until - time.monotonic(), 0.001))
+        try:
+            return json.loads(found) if isinstance(found, str) else found  # some give it as text
+        except (ValueError, RecursionError) as error:
+            raise RegistryProtocolError("rpc.discover", f"{self.path} answered what is not JSON") from error
+
     def _result(self, method: str, answer: Any) -> Any:
         if not isinstance(answer, dict) or ("result" in answer) == ("error" in answer):
             raise self._garbage(method)
@@ -92,16 +118,18 @@ class HeroClient:
         return RegistryProtocolError(method, f"the answer of {self.path} is not JSON-RPC 2.0")
 
     def _exchange(self, names: str, body: bytes, deadline_s: float) -> tuple[int, bytes]:
+        head = b"POST /rpc HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        request = head + b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+        return self._ask(names, request, deadline_s, _LARGEST_ANSWER)
+
+    def _ask(self, names: str, request: bytes, deadline_s: float, largest: int) -> tuple[int, bytes]:
         until = time.monotonic() + deadline_s
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                connection.settimeout(deadline_s)
+                connection.settimeout(max(deadline_s, 0.001))
                 connection.connect(self.path)
-                connection.sendall(
-                    b"POST /rpc HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-                    b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body
-                )
-                return _read(connection, until)
+                connection.sendall(request)
+                return _read(connection, until, largest)
         except TimeoutError as error:
             raise RegistryUnavailable(
                 names, f"{self.path} did not answer within {deadline_s:g} s", hint="is the service stuck or stopped?"
@@ -114,7 +142,7 @@ class HeroClient:
             raise RegistryProtocolError(names, f"{self.path}: {error}") from error
 
 
-def _read(connection: socket.socket, until: float) -> tuple[int, bytes]:
+def _read(connection: socket.socket, until: float, largest: int) -> tuple[int, bytes]:
     """Status and body of one answer, which ends by its content-length (the connection closes after it)."""
     buffer = bytearray()
     length: int | None = None
@@ -131,7 +159,7 @@ def _read(connection: socket.socket, until: float) -> tuple[int, bytes]:
         if length is None and (end := buffer.find(b"\r\n\r\n")) >= 0:
             head = end + 4
             length = _content_length(bytes(buffer[:end]))
-        if len(buffer) > _LARGEST_ANSWER:
+        if len(buffer) > largest:
             raise ValueError("the answer is too large")
     return int(buffer[len(_VERSION) : len(_VERSION) + 3]), bytes(buffer[head : head + length])
 

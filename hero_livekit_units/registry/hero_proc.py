@@ -6,13 +6,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from hero_livekit_units.errors import EntryNotFound, RegistryError, RegistryProtocolError, RegistryRefused
-from hero_livekit_units.herosocket.client import HeroClient
 from hero_livekit_units.model.observed import Entry, ProcessId, SupervisorSeen, Verdict
 from hero_livekit_units.registry import wire
 from hero_livekit_units.registry.port import Recorded, Survey
+from hero_livekit_units.registry.speaking import Speaker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from hero_livekit_units.model.launch import LaunchSpec
 
@@ -23,11 +24,14 @@ _UNSHAPED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 class HeroProcRegistry:
-    """hero_proc behind the Registry port."""
+    """hero_proc behind the Registry port.
 
-    def __init__(self, socket: str) -> None:
+    memory: a file where to remember how this hero_proc is spoken to, for as long as it is the same.
+    """
+
+    def __init__(self, socket: str, *, memory: Path | None = None) -> None:
         self._socket = socket
-        self._client = HeroClient(socket, deadline_s=_ACT_DEADLINE_S)
+        self._client = Speaker(socket, _ACT_DEADLINE_S, memory)
 
     def survey(self, instances: Sequence[str]) -> Survey:
         """Ask everything in one round trip."""
@@ -63,6 +67,7 @@ class HeroProcRegistry:
                 ("service.get", {"name": service["name"]}),
             ]
         )
+        action, service = self._client.kept("action.set", action), self._client.kept("service.set", service)
         compares = isinstance(ping, dict) and ping.get("kind") == _COMPARES
         changed = False
         if _differs(stored_action, action):

@@ -110,7 +110,7 @@ def entry(instance: str, status: dict[str, Any], action: dict[str, Any]) -> Entr
         KeyError, TypeError, AttributeError: the answer does not have the shape of a status.
     """
     jobs = {job["name"]: job for job in status["actions"]}
-    job = jobs.get(action_name(instance), {})
+    job = jobs.get(action_name(instance)) or jobs.get("") or {}
     state = _STATES.get(status["state"], EntryState.UNKNOWN)
     pid = job.get("pid")
     if state is EntryState.RUNNING and not pid:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.fakes.socket_peer import SocketPeer, encoded
+import hero_livekit_units
+from tests.fakes.socket_peer import SocketPeer, answer, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+DOCUMENT = Path(hero_livekit_units.__file__).parent / "embedded" / "openrpc.json"
 
 
 class Refusal(Exception):
@@ -20,11 +23,16 @@ class Refusal(Exception):
 
 
 class FakeHero(SocketPeer):
-    """Serves while the context lasts. `methods` may be replaced one by one; `called` lists the names of all calls."""
+    """Serves while the context lasts. `methods` may be replaced one by one; `called` lists the names of all calls.
+
+    `document` is the body of its `/openrpc.json`, None for a 404; `read` counts how often it was asked for.
+    """
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(path, self._respond)
         self.called: list[str] = []
+        self.document: bytes | None = DOCUMENT.read_bytes()
+        self.read = 0
         self.services: dict[str, dict[str, Any]] = {}
         self.actions: dict[tuple[str, str], dict[str, Any]] = {}
         self.stored: dict[tuple[str, str], str] = {}
@@ -52,7 +60,10 @@ class FakeHero(SocketPeer):
         }
 
     def _respond(self, request: Any) -> Iterator[bytes]:
-        if isinstance(request, list):
+        if request is None:
+            self.read += 1
+            yield answer(b"", "404 Not Found") if self.document is None else answer(self.document)
+        elif isinstance(request, list):
             yield encoded([self._answer(call) for call in request])
         else:
             yield encoded(self._answer(request))

@@ -38,7 +38,7 @@ def _silent(_: Any) -> Iterator[bytes]:
 
 
 def _slow(request: Any) -> Iterator[bytes]:
-    whole = encoded({"jsonrpc": "2.0", "id": request["id"], "result": "x" * 100_000})
+    whole = encoded({"jsonrpc": "2.0", "id": (request or {}).get("id"), "result": "x" * 100_000})
     for at in range(len(whole)):
         yield whole[at : at + 1]
         time.sleep(_DRIP_S)
@@ -91,7 +91,10 @@ BEHAVIOURS: dict[str, Respond] = {
 
 
 class SocketPeer:
-    """Serves in threads while the context lasts. `requests` are the decoded bodies, in the order of their coming."""
+    """Serves in threads while the context lasts. `requests` are the decoded bodies, in the order of their coming.
+
+    A GET has none, and `respond` gets None for it.
+    """
 
     def __init__(self, path: Path | str, respond: Respond) -> None:
         self.path = str(path)
@@ -102,7 +105,8 @@ class SocketPeer:
             def handle(self) -> None:
                 with contextlib.suppress(ConnectionError):
                     request = _read(self.rfile)
-                    peer.requests.append(request)
+                    if request is not None:
+                        peer.requests.append(request)
                     for piece in respond(request):
                         self.wfile.write(piece)
                     if respond is _silent:
