@@ -6,6 +6,7 @@
     ├─ ActionInUse        -32003
     ├─ DependencyInvalid  -32004
     ├─ JobHasNoProcess    -32005
+    ├─ UpgradeRefused     -32006
     └─ Conflict           -32009
 
 The codes -32010 (the state cannot be written) and -32602 (wrong parameters) come from elsewhere: `methods` says it.
@@ -73,6 +74,16 @@ class JobHasNoProcess(Fault):
 
     def __init__(self, job_id: int, state: str) -> None:
         super().__init__(f"cannot signal job {job_id}: it is {state} and has no process")
+
+
+class UpgradeRefused(Fault):
+    """Another version of the daemon cannot take its place; this one goes on."""
+
+    code = -32006
+    code_name = "Upgrade"
+
+    def __init__(self, why: str, *, hint: str = "") -> None:
+        super().__init__(f"cannot upgrade hero_proc: {why}", hint=hint)
 
 
 class Conflict(Fault):

@@ -333,7 +333,12 @@ class Jobs:
         elif job.state is JobState.STOPPING:
             passed_ms = max(0, _now_ms() - (job.stop_requested_ms or 0))
             self._open_window(job, job.spec.stop_timeout_ms - passed_ms)
-        self._ledger.record_fact(evolve(job, adopted=True))
+        self._ledger.record_fact(evolve(job, adopted=child.adopted))
+
+    @property
+    def all_written(self) -> bool:
+        """Whether the store has all that is known here."""
+        return self._ledger.all_written
 
     def close(self) -> None:
         """Let go of everything without touching a process."""

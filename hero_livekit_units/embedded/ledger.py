@@ -87,6 +87,11 @@ class Ledger:
             if job.run_id in run_ids:
                 del self._jobs[job.id]
 
+    @property
+    def all_written(self) -> bool:
+        """Whether no fact waits for the disk to take it."""
+        return not self._unwritten
+
     def _write_again(self, _: int) -> None:
         waiting = [self._jobs[job_id] for job_id in sorted(self._unwritten) if job_id in self._jobs]
         try:

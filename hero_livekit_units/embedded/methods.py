@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.embedded.spec import ActionSpec
     from hero_livekit_units.embedded.store import Store
     from hero_livekit_units.embedded.supervisor import Supervisor
+    from hero_livekit_units.embedded.upgrade import Upgrade
 
 STORAGE = -32010
 CONTEXT = "core"
@@ -52,6 +53,7 @@ class Methods:
         plugins: Plugins,
         version: str,
         shutdown: Callable[[], None],
+        upgrade: Upgrade,
     ) -> None:
         self._supervisor = supervisor
         self._tasks = Tasks(supervisor)
@@ -60,6 +62,7 @@ class Methods:
         self._plugins = plugins
         self._version = version
         self._shutdown = shutdown
+        self._upgrade = upgrade
         self._began = time.monotonic()
 
     def registry(self) -> MethodRegistry:
@@ -81,6 +84,8 @@ class Methods:
             "pid_start": start_time_of(os.getpid()),
             "uptime_ms": round((time.monotonic() - self._began) * 1000),
             "kind": "embedded",
+            "generation": self._upgrade.generation,
+            "upgrade_failed": self._upgrade.failed,
         }
 
     async def system_shutdown(self, force: bool = False, keep_children: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002
@@ -90,6 +95,10 @@ class Methods:
             self._supervisor.stop_all(force=force)
         self._shutdown()
         return {"ok": True}
+
+    async def system_upgrade(self, to: Any = None) -> dict[str, Any]:
+        """Become another version of itself."""
+        return await self._upgrade.to(None if to is None else _text("to", to))
 
     # -- actions
 

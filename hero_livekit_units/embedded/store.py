@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from attrs import fields
@@ -22,6 +22,7 @@ from hero_livekit_units.embedded.records import Job, Run, Service
 from hero_livekit_units.embedded.spec import ActionSpec, parse_action, parse_service
 from hero_livekit_units.embedded.strict import SpecInvalid
 from hero_livekit_units.errors import StateFileInvalid, StateFileNewer
+from hero_livekit_units.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,6 +77,26 @@ class Store:
             connection.close()
             raise
         return cls(connection)
+
+    @classmethod
+    def rehearse(cls, path: str) -> None:
+        """Do with a copy in memory what the start of the daemon does with the database, which is only read.
+
+        Raises:
+            StateFileInvalid, StateFileNewer: as for `open` and `load`.
+        """
+        from urllib.parse import quote  # noqa: PLC0415  no daemon that serves needs it
+
+        try:
+            with (
+                closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=1.0)) as there,
+                closing(sqlite3.connect(":memory:", isolation_level=None)) as copy,
+            ):
+                there.backup(copy)
+                _prepare(copy, path)
+                cls(copy).load()
+        except sqlite3.Error as error:
+            raise StateFileInvalid(f"cannot read {path}: {error}") from error
 
     def close(self) -> None:
         """Close the database."""
@@ -247,9 +268,11 @@ def _prepare(db: sqlite3.Connection, path: str) -> None:
         row = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
         version = int(row[0]) if row and str(row[0]).isdecimal() else 0
         if version > SCHEMA:
+            writer = db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
+            wrote = f"version {writer[0]}" if writer else "a newer version"
             raise StateFileNewer(
-                f"cannot use {path}: it has schema {version}, this version knows {SCHEMA}",
-                hint="use the newer version of hero_livekit_units that wrote it",
+                f"cannot use {path}: it has schema {version} of {wrote}, version {VERSION} knows {SCHEMA}",
+                hint=f"start hero_proc with {wrote} of hero_livekit_units, or one after it",
             )
         if version < SCHEMA:
             raise StateFileInvalid(f"cannot use {path}: it does not say which schema it has", hint="move it away")
@@ -266,6 +289,9 @@ def _prepare(db: sqlite3.Connection, path: str) -> None:
         values = [("schema", str(SCHEMA)), ("uuid", os.urandom(16).hex())]
         db.executemany("INSERT INTO meta VALUES (?, ?)", values)
         db.execute("COMMIT")
+    # Who comes with an older version is told this one. Written only where it changes: most starts write nothing.
+    if db.execute("SELECT 1 FROM meta WHERE key = 'version' AND value = ?", (VERSION,)).fetchone() is None:
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('version', ?)", (VERSION,))
 
 
 def _row(job: Job) -> tuple[Any, ...]:

@@ -64,6 +64,7 @@ class Supervisor:
                 self._present[job.service, job.spec.name] = job.id
         self._advancing = True  # nothing starts before `recover`
         self.closing = False
+        self._hurried = False
         self._changed = asyncio.Event()
 
     # -- services
@@ -165,11 +166,16 @@ class Supervisor:
         """Wait until something is so, None for as long as it takes; whether it is."""
         try:
             async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1000):
-                while not reached():
+                while not reached() and not (self._hurried and timeout_ms is not None):
                     await self._changed.wait()
         except TimeoutError:
-            return reached()
-        return True
+            pass
+        return reached()
+
+    def hurry(self) -> None:
+        """Let every wait for a time end now, as if its time were up."""
+        self._hurried = True
+        self._tell()
 
     # -- the daemon's own beginning and end
 

@@ -20,6 +20,7 @@ from hero_livekit_units.embedded.plugins import Plugins
 from hero_livekit_units.embedded.spec import parse_action, parse_service
 from hero_livekit_units.embedded.store import Store
 from hero_livekit_units.embedded.supervisor import Supervisor
+from hero_livekit_units.embedded.upgrade import Upgrade
 from tests.embedded.running import child, until
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from tests.embedded.running import Daemon
 
 PUBLIC_METHODS = {
-    *("rpc.discover", "system.ping", "system.shutdown"),
+    *("rpc.discover", "system.ping", "system.shutdown", "system.upgrade"),
     *("action.set", "action.get", "action.list", "action.delete"),
     *("service.set", "service.get", "service.list", "service.delete"),
     *("service.status", "service.start", "service.stop", "service.restart"),
@@ -45,7 +46,8 @@ def wire_signatures(folder: Path) -> dict[str, list[tuple[str, bool]]]:
         health = Health()
         supervisor = Supervisor(store, str(folder), health)
         plugins = Plugins([], str(folder), supervisor.specs)
-        registry = Methods(supervisor, store, health, plugins, "0", lambda: None).registry()
+        upgrade = Upgrade(supervisor, "0", None, lambda: None)
+        registry = Methods(supervisor, store, health, plugins, "0", lambda: None, upgrade).registry()
     found = {}
     for name, method in registry.items():
         parameters = inspect.signature(method.func).parameters.values()
@@ -123,7 +125,7 @@ def test_ping(daemon: Daemon) -> None:
     """The daemon says who it is."""
     answer = daemon.call("system.ping")
     assert (answer["pid"], answer["kind"]) == (daemon.pid, "embedded")
-    assert {"version", "pid", "pid_start", "uptime_ms", "kind"} == set(answer)
+    assert {"version", "pid", "pid_start", "uptime_ms", "kind", "generation", "upgrade_failed"} == set(answer)
 
 
 @pytest.mark.servers
