@@ -57,5 +57,6 @@ def service_json(supervisor: Supervisor, health: Health, name: str) -> dict[str,
         "run_id": jobs[-1].run_id if jobs else None,
         "blocked_by": supervisor.blocked_by(name),
         "held": sorted(service.held),
+        "deaths": {action: supervisor.jobs.tally(name, action).as_json() for action in service.spec.actions},
         "actions": [job_json(job, health) for job in jobs],
     }

@@ -82,6 +82,7 @@ class Supervisor:
             raise ServiceNotStopped(name, self.state(name))
         self.specs.forget_service(name)
         self.runs.forget_service(name)
+        self.jobs.forget_tallies(name)
         self._present = {key: id_ for key, id_ in self._present.items() if key[0] != name}
 
     def start(self, name: str, actions: Sequence[str] | None = None) -> None:
