@@ -13,7 +13,7 @@ import click
 
 from hero_livekit_units.cli.quick import EXIT_DRIFT, EXIT_OK
 from hero_livekit_units.cli.render import plugins_text
-from hero_livekit_units.errors import DaemonError, RegistryProtocolError, RegistryUnavailable
+from hero_livekit_units.errors import DaemonError, RegistryProtocolError, RegistryRefused, RegistryUnavailable
 from hero_livekit_units.herosocket.client import HeroClient
 from hero_livekit_units.places import Places, find_places
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _START_WITHIN_S = 10.0
 _OTHER_WITHIN_S = 1.0
 _END_WITHIN_S = 15.0
+_CHECK_WITHIN_S = 70.0  # hero_proc itself gives up after 60
 _LOOK_AGAIN_S = 0.02
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print data instead of text.")
@@ -86,6 +87,39 @@ def stop(as_json: bool) -> int:  # noqa: FBT001
             raise DaemonError(f"cannot stop hero_proc: pid {found['pid']} still lives after {_END_WITHIN_S:g} s")
         time.sleep(_LOOK_AGAIN_S)
     return _show({"stopped": True} | found, "hero_proc stopped; the units that run go on", as_json=as_json)
+
+
+@hero_proc.command()
+@click.option("--to", default=None, metavar="PYTHON|VENV", help="An interpreter or a virtual environment.")
+@_as_json
+def upgrade(to: str | None, as_json: bool) -> int:  # noqa: FBT001
+    """Make it another version of itself: same pid, same units, no call refused.
+
+    By default the version that is installed now where it was started. One that would not work is refused beforehand,
+    and one that fails all the same makes room for the one before.
+    """
+    client = HeroClient(str(find_places().socket("hero_proc")))
+    before = client.call("system.ping")
+    where = {} if to is None else {"to": os.path.abspath(to)}  # noqa: PTH100  as it is: a link is what makes a venv
+    try:
+        accepted = client.call("system.upgrade", where, deadline_s=_CHECK_WITHIN_S)
+    except RegistryRefused as refused:
+        raise DaemonError(str(refused), hint=refused.hint) from refused
+    asked = time.monotonic()
+    until = asked + _START_WITHIN_S
+    while (found := client.call("system.ping", deadline_s=_START_WITHIN_S))["generation"] == before["generation"]:
+        if time.monotonic() >= until:
+            raise DaemonError(f"cannot upgrade hero_proc: pid {found['pid']} is what it was", hint="see its log")
+        time.sleep(_LOOK_AGAIN_S)
+    took_ms = round((time.monotonic() - asked) * 1000)
+    if found["upgrade_failed"]:
+        raise DaemonError(
+            f"cannot upgrade hero_proc: version {accepted['to']} failed: {found['upgrade_failed']}",
+            hint=f"version {found['version']} goes on; its units were not touched",
+        )
+    text = f"hero_proc {before['version']} is {found['version']} now, pid {found['pid']} as before, in {took_ms} ms"
+    data = {"upgraded": True, "from": before["version"], "took_ms": took_ms, "interpreter": accepted["interpreter"]}
+    return _show(data | found, text, as_json=as_json)
 
 
 @hero_proc.command("status")

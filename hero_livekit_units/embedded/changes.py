@@ -28,6 +28,7 @@ class Changes:
         self._last: dict[str, int] = {}
         self._changed = asyncio.Event()
         self._waiters = 0
+        self._hurried = False
 
     @property
     def revision(self) -> str:
@@ -38,8 +39,12 @@ class Changes:
         """Take down that a service changed, "" for a job of none, and wake whoever waits for that."""
         self._number += 1
         self._last[service] = self._number
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        self._wake()
+
+    def hurry(self) -> None:
+        """Let whoever waits be answered now, as if their time were up."""
+        self._hurried = True
+        self._wake()
 
     async def next(self) -> None:
         """Wait for the next change."""
@@ -80,7 +85,7 @@ class Changes:
         self._waiters += 1
         try:
             async with asyncio.timeout(min(timeout_ms, LONGEST_WAIT_MS) / 1000):
-                while not found:
+                while not found and not self._hurried:
                     await self.next()
                     found = self._changed_of(int(number), names, leans_on)
         except TimeoutError:
@@ -88,6 +93,10 @@ class Changes:
         finally:
             self._waiters -= 1
         return found, False
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     def _changed_of(
         self, number: int, names: Collection[str] | None, leans_on: Callable[[str], Iterable[str]]

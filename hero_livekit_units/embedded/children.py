@@ -61,18 +61,33 @@ def signal_name(number: int) -> str:
 
 
 class Child:
-    """A live process in a session of its own, ours by birth or adopted from an earlier daemon."""
+    """A process in a session of its own, our child or adopted from an earlier daemon.
 
-    def __init__(self, pid: int, start_time: int, pidfd: int, process: subprocess.Popen[bytes] | None) -> None:
+    What this process started before it became another version of itself by exec is its child still.
+    """
+
+    def __init__(self, pid: int, start_time: int, pidfd: int, *, adopted: bool) -> None:
         self.pid = pid
         self.start_time = start_time
         self.pidfd = pidfd
-        self._process = process
+        self.adopted = adopted
 
-    @property
-    def adopted(self) -> bool:
-        """Whether an earlier daemon started it."""
-        return self._process is None
+    @classmethod
+    def of(cls, process: subprocess.Popen[bytes]) -> Child:
+        """The process that has just been started.
+
+        Raises:
+            OSError: it cannot be watched, and has been killed.
+        """
+        try:
+            child = cls(process.pid, start_time_of(process.pid) or 0, os.pidfd_open(process.pid), adopted=False)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        # Its end is learned here, from the pidfd; Popen is told not to wait for it, nor to warn that it lives on.
+        process.returncode = 0
+        return child
 
     @property
     def age_s(self) -> float:
@@ -99,22 +114,21 @@ class Child:
 
         The group is killed only while our own dead child still holds the number; an adopted one was reaped elsewhere.
         """
-        if self._process is None:
+        if self.adopted:
             return Ending()
         if kill_group:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
-        status = self._process.wait()
-        return Ending(exit_code=status) if status >= 0 else Ending(signal=-status)
+        ended = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+        if ended is None:  # only without waiting
+            return Ending()
+        return Ending(exit_code=ended.si_status) if ended.si_code == os.CLD_EXITED else Ending(signal=ended.si_status)
 
     def close(self) -> None:
         """Forget the process, which may well go on."""
         if self.pidfd >= 0:
             os.close(self.pidfd)
             self.pidfd = -1
-        if self._process is not None and self._process.returncode is None:
-            # It outlives us on purpose; nobody here waits for it, so Popen is told not to warn about that.
-            self._process.returncode = 0
 
 
 def spawn(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], mark: str, log_file: str) -> Child:
@@ -150,27 +164,33 @@ def spawn(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], mark: str, l
         )
     finally:
         os.close(log)
-    try:
-        pidfd = os.pidfd_open(process.pid)
-        return Child(process.pid, start_time_of(process.pid) or 0, pidfd, process)
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
+    return Child.of(process)
 
 
 def adopt(pid: int, start_time: int) -> Child | None:
-    """The process with this identity, None when it is dead or the pid belongs to another one by now."""
+    """The process with this identity, None when it is dead or the pid belongs to another one by now.
+
+    A child of this very process, from before its exec, is not None even when it has ended: how, is still to be asked.
+    """
     try:
         pidfd = os.pidfd_open(pid)
     except OSError:  # no such process, or the pid of a thread
         return None
-    child = Child(pid, start_time, pidfd, None)
-    # In this order: if it still lives after the look at its start time, that look was at this very process.
-    if start_time_of(pid) == start_time and not child.has_ended():
+    child = Child(pid, start_time, pidfd, adopted=not _is_our_child(pidfd))
+    # In this order: if it still lives after the look at its start time, that look was at this very process. Nobody else
+    # gets the number of a child of ours before we have asked for its end.
+    if start_time_of(pid) == start_time and not (child.adopted and child.has_ended()):
         return child
     child.close()
     return None
+
+
+def _is_our_child(pidfd: int) -> bool:
+    try:
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def find_marked(mark: str) -> Child | None:

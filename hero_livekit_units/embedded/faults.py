@@ -7,6 +7,7 @@
     ├─ DependencyInvalid  -32004
     ├─ JobHasNoProcess    -32005
     ├─ TooManyWaiters     -32006  retryable
+    ├─ UpgradeRefused     -32007
     └─ Conflict           -32009
 
 The codes -32010 (the state cannot be written) and -32602 (wrong parameters) come from elsewhere: `methods` says it.
@@ -86,6 +87,16 @@ class TooManyWaiters(Fault):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"{most} callers wait for changes already", hint="ask again later, or watch with one caller")
+
+
+class UpgradeRefused(Fault):
+    """Another version of the daemon cannot take its place; this one goes on."""
+
+    code = -32007
+    code_name = "UpgradeRefused"
+
+    def __init__(self, why: str, *, hint: str = "") -> None:
+        super().__init__(f"cannot upgrade hero_proc: {why}", hint=hint)
 
 
 class Conflict(Fault):

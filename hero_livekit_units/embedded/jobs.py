@@ -20,6 +20,7 @@ from attrs import evolve
 
 from hero_livekit_units.embedded import children
 from hero_livekit_units.embedded.children import Ending
+from hero_livekit_units.embedded.deaths import Death
 from hero_livekit_units.embedded.ledger import WRITE_AGAIN_S, Ledger
 from hero_livekit_units.embedded.lifecycle import ENDED, HAS_PROCESS, JobEvent, JobState, next_state
 from hero_livekit_units.embedded.logfile import last_line
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from hero_livekit_units.embedded.children import Child
+    from hero_livekit_units.embedded.deaths import Tally
     from hero_livekit_units.embedded.spec import ActionSpec
     from hero_livekit_units.embedded.store import Store
 
@@ -110,6 +112,14 @@ class Jobs:
         job = self._ledger[job_id]
         if job.followed is not followed:
             self._ledger.record_first([evolve(job, followed=followed)])
+
+    def tally(self, service: str, action: str) -> Tally:
+        """The deaths of an action of a service."""
+        return self._ledger.tally(service, action)
+
+    def forget_tallies(self, service: str) -> None:
+        """Drop the deaths of a service that is deleted."""
+        self._ledger.forget_tallies(service)
 
     def forget(self, run_ids: Collection[int]) -> None:
         """Drop the jobs of these runs."""
@@ -214,18 +224,19 @@ class Jobs:
         if ended.state not in {JobState.FAILED, JobState.UNKNOWN}:
             self._ledger.record_fact(ended)
             return
+        death = Death(_now_ms(), lived_ms, error or "")
         decision = decide(job.spec.retry_policy, failures=job.failures, lived_ms=lived_ms)
         ended = evolve(ended, failures=decision.failures)
         if decision.after_ms is None:
             many = decision.failures > 1
-            self._ledger.record_fact(evolve(ended, last_error=f"{error}; {decision.because}" if many else error))
+            self._ledger.record_fact(evolve(ended, last_error=f"{error}; {decision.because}" if many else error), death)
         elif not self._may_retry(job):
-            self._ledger.record_fact(ended)
+            self._ledger.record_fact(ended, death)
         else:
             self._timers.set(decision.after_ms / 1000, job.id, "retry", self._ledger.tell)
             due = _now_ms() + decision.after_ms
             waiting = evolve(ended, state=next_state(ended.state, JobEvent.RETRY), next_start_ms=due)
-            self._ledger.record_fact(waiting)
+            self._ledger.record_fact(waiting, death)
 
     # -- the end that is asked for
 
@@ -333,7 +344,12 @@ class Jobs:
         elif job.state is JobState.STOPPING:
             passed_ms = max(0, _now_ms() - (job.stop_requested_ms or 0))
             self._open_window(job, job.spec.stop_timeout_ms - passed_ms)
-        self._ledger.record_fact(evolve(job, adopted=True))
+        self._ledger.record_fact(evolve(job, adopted=child.adopted))
+
+    @property
+    def all_written(self) -> bool:
+        """Whether the store has all that is known here."""
+        return self._ledger.all_written
 
     def close(self) -> None:
         """Let go of everything without touching a process."""

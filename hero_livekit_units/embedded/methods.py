@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.embedded.spec import ActionSpec
     from hero_livekit_units.embedded.store import Store
     from hero_livekit_units.embedded.supervisor import Supervisor
+    from hero_livekit_units.embedded.upgrade import Upgrade
 
 _MOST_LINES = 10_000
 _LONGEST_WATCH_MS = 30_000
@@ -50,6 +51,7 @@ class Methods:
         plugins: Plugins,
         version: str,
         shutdown: Callable[[], None],
+        upgrade: Upgrade,
     ) -> None:
         self._supervisor = supervisor
         self._tasks = Tasks(supervisor)
@@ -59,6 +61,7 @@ class Methods:
         self._plugins = plugins
         self._version = version
         self._shutdown = shutdown
+        self._upgrade = upgrade
         self._began = time.monotonic()
 
     def registry(self) -> MethodRegistry:
@@ -75,6 +78,8 @@ class Methods:
             "pid_start": start_time_of(os.getpid()),
             "uptime_ms": round((time.monotonic() - self._began) * 1000),
             "kind": "embedded",
+            "generation": self._upgrade.generation,
+            "upgrade_failed": self._upgrade.failed,
         }
 
     async def system_shutdown(
@@ -88,6 +93,14 @@ class Methods:
             self._supervisor.stop_all(force=force)
         self._shutdown()
         return {"ok": True}
+
+    async def system_upgrade(self, to: shapes.UpgradeTo = None) -> shapes.Upgraded:
+        """Become another version of itself: same process, same children, same socket.
+
+        Raises:
+            UpgradeRefused: the other version cannot take the place of this one, which goes on.
+        """
+        return cast("shapes.Upgraded", await self._upgrade.to(None if to is None else text("to", to)))
 
     # -- actions
 

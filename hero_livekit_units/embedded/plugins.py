@@ -29,7 +29,6 @@ from hero_livekit_units.embedded.dependencies import check_actions
 from hero_livekit_units.embedded.faults import Fault
 from hero_livekit_units.embedded.spec import Wanted, parse_action, parse_service
 from hero_livekit_units.embedded.strict import SpecInvalid
-from hero_livekit_units.procfs import start_time_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,18 +92,12 @@ class Plugins:
                 )
             finally:
                 os.close(output)
-            try:
-                pidfd = os.pidfd_open(process.pid)
-            except OSError:
-                process.kill()
-                process.wait()
-                raise
+            self._child = Child.of(process)
         except OSError as error:
             self._fail(f"cannot start the loader: {error}")
             return
-        self._child = Child(process.pid, start_time_of(process.pid) or 0, pidfd, process)
         loop = asyncio.get_running_loop()
-        loop.add_reader(pidfd, self._ended)
+        loop.add_reader(self._child.pidfd, self._ended)
         self._timer = loop.call_later(self._within_s, self._give_up)
 
     def close(self) -> None:

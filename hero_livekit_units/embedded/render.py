@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from hero_livekit_units.embedded.children import age_s
 from hero_livekit_units.embedded.health import Verdict
@@ -58,6 +58,10 @@ def service_json(supervisor: Supervisor, health: Health, name: str) -> shapes.Se
         "run_id": jobs[-1].run_id if jobs else None,
         "blocked_by": supervisor.blocked_by(name),
         "held": sorted(service.held),
+        "deaths": {
+            action: cast("shapes.Tally", supervisor.jobs.tally(name, action).as_json())
+            for action in service.spec.actions
+        },
         "actions": [job_json(job, health) for job in jobs],
     }
 

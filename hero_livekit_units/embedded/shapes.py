@@ -24,6 +24,10 @@ Force = Annotated[bool, Meta(description="with keep_children false: kill at once
 Watch = Annotated[list[str] | None, Meta(description="services, which need not exist yet; null for all")]
 Since = Annotated[str | None, Meta(description="a revision that an earlier call gave")]
 WatchFor = Annotated[int, Meta(ge=0, description="how long to wait for a change; never longer than 60000")]
+UpgradeTo = Annotated[
+    str | None,
+    Meta(description="absolute path of an interpreter or a virtual environment, by default the present interpreter"),
+]
 Inputs = Annotated[dict[str, Any] | None, Meta(description="must be empty")]
 Signal = Annotated[str | int | None, Meta(description="name or number, by default the stop signal")]
 Attempt = Annotated[int | None, Meta(description="changes nothing: the attempts are not told apart")]
@@ -153,6 +157,21 @@ class Job(TypedDict):
     log_file: Annotated[str, Meta(description="both outputs; it may begin with a hole where old lines were")]
 
 
+class Death(TypedDict):
+    """One end that nobody had asked for."""
+
+    at_ms: Count
+    lived_ms: Annotated[int | None, Meta(description="null where no daemon watched")]
+    because: str
+
+
+class Tally(TypedDict):
+    """The deaths of an action."""
+
+    count: Count
+    recent: Annotated[list[Death], Meta(description="the last times, newest first")]
+
+
 class ServiceStatus(TypedDict):
     """What a service is doing."""
 
@@ -164,6 +183,7 @@ class ServiceStatus(TypedDict):
     run_id: int | None
     blocked_by: Annotated[list[str], Meta(description="services that it waits for")]
     held: Annotated[list[str], Meta(description="actions that were stopped by name")]
+    deaths: Annotated[dict[str, Tally], Meta(description="by action: how often its process has ended badly")]
     actions: list[Job]
 
 
@@ -181,6 +201,12 @@ class Ping(TypedDict):
     pid_start: Annotated[int | None, Meta(description="clock ticks since boot")]
     uptime_ms: Milliseconds
     kind: Literal["embedded"]
+    generation: Annotated[int, Meta(ge=0, description="how many times this process became another version of itself")]
+    upgrade_failed: Annotated[str | None, Meta(description="why the version that was to be here is not")]
+
+
+# With the functional form, as `from` is a keyword.
+Upgraded = TypedDict("Upgraded", {"ok": Literal[True], "from": str, "to": str, "interpreter": str})
 
 
 class ActionStored(TypedDict):

@@ -12,23 +12,32 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from attrs import fields
 
+from hero_livekit_units.embedded.deaths import parse_tally
 from hero_livekit_units.embedded.lifecycle import JobState
 from hero_livekit_units.embedded.records import Job, Run, Service
 from hero_livekit_units.embedded.spec import ActionSpec, parse_action, parse_service
 from hero_livekit_units.embedded.strict import SpecInvalid
 from hero_livekit_units.errors import StateFileInvalid, StateFileNewer
+from hero_livekit_units.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from hero_livekit_units.embedded.deaths import Tally
 
 SCHEMA = 1
 LOGS_KEPT = 10_000
 LOGS_KEPT_MS = 30 * 86_400_000
+# Came later than the others. What does not know it can do without, so it is no new schema.
+_TALLIES = """
+CREATE TABLE IF NOT EXISTS tallies (service TEXT, action TEXT, deaths TEXT NOT NULL, PRIMARY KEY (service, action))
+    WITHOUT ROWID
+"""
 _JOB_COLUMNS = tuple(column.name for column in fields(Job))
 _TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -80,6 +89,26 @@ class Store:
             connection.close()
             raise
         return cls(connection)
+
+    @classmethod
+    def rehearse(cls, path: str) -> None:
+        """Do with a copy in memory what the start of the daemon does with the database, which is only read.
+
+        Raises:
+            StateFileInvalid, StateFileNewer: as for `open` and `load`.
+        """
+        from urllib.parse import quote  # noqa: PLC0415  no daemon that serves needs it
+
+        try:
+            with (
+                closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=1.0)) as there,
+                closing(sqlite3.connect(":memory:", isolation_level=None)) as copy,
+            ):
+                there.backup(copy)
+                _prepare(copy, path)
+                cls(copy).load()
+        except sqlite3.Error as error:
+            raise StateFileInvalid(f"cannot read {path}: {error}") from error
 
     def close(self) -> None:
         """Close the database."""
@@ -139,6 +168,7 @@ class Store:
         with self._transaction(synced=True):
             self._db.execute("DELETE FROM jobs WHERE service = ?", (name,))
             self._db.execute("DELETE FROM runs WHERE service = ?", (name,))
+            self._db.execute("DELETE FROM tallies WHERE service = ?", (name,))
             self._db.execute("DELETE FROM services WHERE name = ?", (name,))
 
     # -- runs and jobs
@@ -155,12 +185,26 @@ class Store:
         row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
         return int(row[0]) + 1 if row else 1
 
-    def save_jobs(self, jobs: Sequence[Job]) -> None:
-        """Insert or replace jobs, all or none."""
+    def tallies(self) -> dict[tuple[str, str], Tally]:
+        """The deaths of actions, by service and action.
+
+        Raises:
+            StateFileInvalid: a row cannot be understood.
+        """
+        try:
+            rows = self._db.execute("SELECT service, action, deaths FROM tallies")
+            return {(service, action): parse_tally(json.loads(deaths)) for service, action, deaths in rows}
+        except (sqlite3.Error, ValueError, LookupError, TypeError) as error:
+            raise StateFileInvalid(f"cannot read the state of the daemon: {error}") from error
+
+    def save_jobs(self, jobs: Sequence[Job], tallies: Mapping[tuple[str, str], Tally] | None = None) -> None:
+        """Insert or replace jobs, and tallies by service and action, all or none."""
         marks = ", ".join("?" * len(_JOB_COLUMNS))
         statement = f"INSERT OR REPLACE INTO jobs ({', '.join(_JOB_COLUMNS)}) VALUES ({marks})"  # noqa: S608
         with self._transaction():
             self._db.executemany(statement, [_row(job) for job in jobs])
+            rows = [(*key, json.dumps(tally.as_json())) for key, tally in (tallies or {}).items()]
+            self._db.executemany("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?)", rows)
 
     def delete_runs(self, ids: Sequence[int]) -> None:
         """Delete runs and their jobs."""
@@ -279,9 +323,11 @@ def _prepare(db: sqlite3.Connection, path: str) -> None:
         row = db.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
         version = int(row[0]) if row and str(row[0]).isdecimal() else 0
         if version > SCHEMA:
+            writer = db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
+            wrote = f"version {writer[0]}" if writer else "a newer version"
             raise StateFileNewer(
-                f"cannot use {path}: it has schema {version}, this version knows {SCHEMA}",
-                hint="use the newer version of hero_livekit_units that wrote it",
+                f"cannot use {path}: it has schema {version} of {wrote}, version {VERSION} knows {SCHEMA}",
+                hint=f"start hero_proc with {wrote} of hero_livekit_units, or one after it",
             )
         if version < SCHEMA:
             raise StateFileInvalid(f"cannot use {path}: it does not say which schema it has", hint="move it away")
@@ -299,6 +345,10 @@ def _prepare(db: sqlite3.Connection, path: str) -> None:
         db.executemany("INSERT INTO meta VALUES (?, ?)", values)
         db.execute("COMMIT")
     db.execute(_NOTES)
+    db.execute(_TALLIES)
+    # Who comes with an older version is told this one. Written only where it changes: most starts write nothing.
+    if db.execute("SELECT 1 FROM meta WHERE key = 'version' AND value = ?", (VERSION,)).fetchone() is None:
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('version', ?)", (VERSION,))
 
 
 def _row(job: Job) -> tuple[Any, ...]:

@@ -70,6 +70,7 @@ class Supervisor:
         self._due_runs = {job.run_id for job in jobs.values() if not job.service}
         self._advancing = True  # nothing starts before `recover`
         self.closing = False
+        self._hurried = False
         health.tell(lambda job_id: self.changes.note(self.jobs[job_id].service))
 
     # -- services
@@ -87,6 +88,7 @@ class Supervisor:
             raise ServiceNotStopped(name, self.state(name))
         self.specs.forget_service(name)
         self.runs.forget_service(name)
+        self.jobs.forget_tallies(name)
         self._present.pop(name, None)
 
     def start(self, name: str, actions: Sequence[str] | None = None) -> None:
@@ -196,11 +198,16 @@ class Supervisor:
         """Wait until something is so, None for as long as it takes; whether it is."""
         try:
             async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1000):
-                while not reached():
+                while not reached() and not (self._hurried and timeout_ms is not None):
                     await self.changes.next()
         except TimeoutError:
-            return reached()
-        return True
+            pass
+        return reached()
+
+    def hurry(self) -> None:
+        """Let every wait for a time end now, as if its time were up."""
+        self._hurried = True
+        self.changes.hurry()
 
     # -- the daemon's own beginning and end
 

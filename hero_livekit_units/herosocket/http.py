@@ -28,6 +28,10 @@ MOST_CONNECTIONS = 256
 _PIECE = 64 * 1024
 _LINGER_S = 2.0
 _LINGER_BYTES = 8 * 1024 * 1024
+_FINISH_S = 2.0  # for requests that are being answered
+_SILENT_S = 0.2  # for connections that have not asked anything yet
+_LOOK_AGAIN_S = 0.005
+_TURNS = 10  # of the loop, until what was accepted is a connection
 _REASONS = {200: b"OK", 204: b"No Content", 400: b"Bad Request", 404: b"Not Found", 405: b"Method Not Allowed"} | {
     413: b"Content Too Large",
     431: b"Request Header Fields Too Large",
@@ -74,12 +78,34 @@ class HttpServer:
     def __init__(self, handler: Handler, *, idle_s: float = IDLE_S) -> None:
         self._handler = handler
         self._idle_s = idle_s
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], _Connection] = {}
         self._server: asyncio.Server | None = None
 
     async def start(self, sock: socket.socket) -> None:
         """Accept connections on a socket that listens already."""
         self._server = await asyncio.start_unix_server(self._connected, sock=sock, limit=_PIECE, backlog=BACKLOG)
+
+    async def finish(self) -> None:
+        """Accept no more, without closing the socket, and end each connection after the answer to what it has asked.
+
+        A connection that has asked nothing yet has SILENT_S to do so, a request that is being answered FINISH_S.
+        """
+        if self._server is None:
+            return
+        loop = asyncio.get_running_loop()
+        for sock in self._server.sockets:
+            loop.remove_reader(sock.fileno())
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        began = loop.time()
+        while self._connections:
+            passed_s = loop.time() - began
+            for task, connection in self._connections.items():
+                connection.finishing = True
+                limit_s = _FINISH_S if connection.answering else 0.0 if connection.between else _SILENT_S
+                if passed_s >= limit_s:
+                    task.cancel()
+            await asyncio.wait(list(self._connections), timeout=_LOOK_AGAIN_S)
 
     async def close(self) -> None:
         """Accept no more, and end what is open."""
@@ -93,29 +119,34 @@ class HttpServer:
         task = asyncio.current_task()
         if task is None:  # asyncio runs this callback as a task
             raise RuntimeError("a connection without a task")
-        self._connections.add(task)
+        connection = self._connections[task] = _Connection(reader, writer, self._idle_s)
         try:
-            await _Connection(reader, writer, self._idle_s).serve(
-                self._handler, busy=len(self._connections) > MOST_CONNECTIONS
-            )
+            await connection.serve(self._handler, busy=len(self._connections) > MOST_CONNECTIONS)
         except asyncio.CancelledError:
             # The server closes. Nobody awaits this task but close(), which does not look at how it ended.
             pass
         except (OSError, TimeoutError, h11.ProtocolError) as error:
             _log.debug("connection ended: %s", error)
         finally:
-            self._connections.discard(task)
+            del self._connections[task]
             writer.transport.abort()
 
 
 class _Connection:
-    """One connection: h11 decides what may come next, this moves the bytes."""
+    """One connection: h11 decides what may come next, this moves the bytes.
+
+    answering: a whole request has come and its answer has not gone. between: one was answered, nothing of the next has
+    come. finishing: the next answer is the last.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, idle_s: float) -> None:
         self._reader = reader
         self._writer = writer
         self._idle_s = idle_s
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LARGEST_HEAD)
+        self.answering = self.between = self.finishing = False
+        # Written means handed to the kernel: what waits here would be lost when the connection ends.
+        writer.transport.set_write_buffer_limits(high=0)
 
     async def serve(self, handler: Handler, *, busy: bool) -> None:
         """Answer requests one after the other until the connection ends."""
@@ -124,6 +155,7 @@ class _Connection:
                 request = await self._read_request()
                 if request is None:
                     return
+                self.answering = True
                 response = Response(503) if busy else await handler(request)
             except h11.RemoteProtocolError as error:
                 await self._refuse(_Refused(error.error_status_hint, str(error)))
@@ -132,9 +164,11 @@ class _Connection:
                 await self._refuse(refused)
                 return
             await self._send(response)
+            self.answering = False
             if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
                 return
             self._http.start_next_cycle()
+            self.between = True
 
     async def _read_request(self) -> Request | None:
         """The next complete request, None when the client is done."""
@@ -164,12 +198,15 @@ class _Connection:
             if self._http.they_are_waiting_for_100_continue:
                 await self._write(self._http.send(h11.InformationalResponse(status_code=100, headers=[])))
             piece = await self._reader.read(_PIECE)
+            self.between = False
             if not piece and self._http.their_state is not h11.IDLE:
                 raise ConnectionResetError("the client left within a request")
             self._http.receive_data(piece)
 
     async def _send(self, response: Response) -> None:
         headers = [(name.encode(), value.encode()) for name, value in response.headers.items()]
+        if self.finishing and "connection" not in response.headers:
+            headers.append((b"connection", b"close"))
         if response.status != 204:
             headers.append((b"content-length", str(len(response.body)).encode()))
         if response.body:

@@ -15,6 +15,7 @@ import socket
 import stat
 
 from hero_livekit_units.errors import DaemonError
+from hero_livekit_units.flock import try_lock
 from hero_livekit_units.herosocket.lockfile import busy, take_lock
 
 LONGEST_PATH = 107  # sun_path has 108 bytes, one is the end of the string (unix(7))
@@ -31,6 +32,15 @@ class Listener:
         self.socket = sock
         self._lock_fd = lock_fd
         self._inode = _inode(path)
+
+    def hand_over(self) -> tuple[int, int]:
+        """Let the program that takes our place by exec have the socket and its lock: their descriptors, for `inherit`.
+
+        The socket is never closed, so whoever connects meanwhile waits for the next one.
+        """
+        for descriptor in (self.socket.fileno(), self._lock_fd):
+            os.set_inheritable(descriptor, True)  # noqa: FBT003
+        return self.socket.fileno(), self._lock_fd
 
     def close(self) -> None:
         """Remove the socket file if it is still ours, then let go of the lock."""
@@ -75,6 +85,24 @@ def listen(path: str) -> Listener:
     except BaseException:
         os.close(lock_fd)
         raise
+
+
+def inherit(path: str, socket_fd: int, lock_fd: int) -> Listener:
+    """The listener that this process had before its exec.
+
+    Raises:
+        DaemonError: the descriptors are not that socket and its lock.
+    """
+    try:
+        sock = socket.socket(fileno=socket_fd)
+        same = sock.family == socket.AF_UNIX and sock.getsockname() == path
+        if same and os.path.samestat(os.fstat(lock_fd), os.stat(f"{path}.lock")) and try_lock(lock_fd):  # noqa: PTH116
+            sock.setblocking(False)  # noqa: FBT003
+            return Listener(path, sock, lock_fd)
+        sock.detach()
+    except OSError as error:
+        raise DaemonError(f"cannot go on listening on {path}: {error.strerror or error}") from error
+    raise DaemonError(f"cannot go on listening on {path}: what was handed over is another socket or lock")
 
 
 def _make_folder(folder: str) -> None:

@@ -57,6 +57,10 @@ class HeroServer:
         """Answer from now on."""
         await self._http.start(listener.socket)
 
+    async def finish(self) -> None:
+        """Answer what has been asked, then no more; who connects from now on waits in the listener."""
+        await self._http.finish()
+
     async def close(self) -> None:
         """Answer no more. The listener is the caller's to close."""
         await self._http.close()

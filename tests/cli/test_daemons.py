@@ -103,6 +103,16 @@ def test_start_after_a_crash(own: CommandLine) -> None:
     assert see_process(first["pid"]) is None
 
 
+def test_upgrade(own: CommandLine) -> None:
+    """It takes the place of itself: same pid. What is no interpreter is refused with the reason, and it goes on."""
+    pid = data(own.run("hero-proc", "start", "--json"))["pid"]
+    upgraded = data(own.run("hero-proc", "upgrade", "--json"))
+    assert (upgraded["upgraded"], upgraded["pid"], upgraded["generation"]) == (True, pid, 1)
+    refused = own.run("hero-proc", "upgrade", "--to", "/nonexistent")
+    assert (refused.returncode, "/nonexistent is not a program" in refused.stderr) == (6, True), refused.stderr
+    assert data(own.run("hero-proc", "status", "--json"))["pid"] == pid
+
+
 def test_in_the_foreground(own: CommandLine) -> None:
     """`run` becomes the daemon: the same process, ended by Ctrl-C."""
     daemon = own.start("hero-proc", "run")

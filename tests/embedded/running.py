@@ -91,6 +91,7 @@ class Daemon:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                cwd="/",  # as it is started detached: what is in the folder of its caller is not for it to import
             )
 
     def start(self) -> None:

@@ -238,7 +238,7 @@ def test_the_mark_finds_the_leader_only() -> None:
         grandchild = int(leader.stdout.readline())
         found = find_marked("test-of-the-mark:1")
         assert found is not None
-        assert (leader.pid, True) == (found.pid, found.adopted)
+        assert (leader.pid, False) == (found.pid, found.adopted), "it is a child of this very process"
         found.close()
         leader.kill()
         leader.wait()
@@ -255,12 +255,29 @@ def test_the_mark_is_compared_whole() -> None:
 
 
 def test_a_zombie_is_not_adopted() -> None:
-    """A process that has ended is dead, whether or not its parent has asked for its status."""
-    with subprocess.Popen(["true"]) as process:
-        start = start_time_of(process.pid)
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    """A process that has ended is dead, even where its parent has not asked for its status."""
+    with subprocess.Popen(["sh", "-c", "true & echo $!; exec sleep 1000"], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        start = start_time_of(pid)
         assert start is not None
-        assert adopt(process.pid, start) is None
+        until(lambda: not lives(pid), "it has ended")
+        assert start_time_of(pid) == start, "it is a zombie: its parent does not ask"
+        assert adopt(pid, start) is None
+        parent.kill()
+
+
+def test_a_zombie_of_our_own_is_asked_how_it_ended() -> None:
+    """A child from before an exec that ended meanwhile waits for us: it is not lost, and has its true exit status."""
+    process = subprocess.Popen(["sh", "-c", "exit 9"])
+    start = start_time_of(process.pid)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert start is not None
+    found = adopt(process.pid, start)
+    assert found is not None
+    assert (found.adopted, found.has_ended(), found.reap(kill_group=False).exit_code) == (False, True, 9)
+    found.close()
+    process.returncode = 9  # reaped above
 
 
 def test_another_start_time_is_another_process() -> None:

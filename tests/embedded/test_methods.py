@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.embedded.running import Daemon
 
 PUBLIC_METHODS = {
-    *("rpc.discover", "system.ping", "system.shutdown"),
+    *("rpc.discover", "system.ping", "system.shutdown", "system.upgrade"),
     *("action.set", "action.get", "action.list", "action.delete"),
     *("service.set", "service.get", "service.list", "service.delete"),
     *("service.status", "service.watch", "service.start", "service.stop", "service.restart"),
@@ -129,7 +129,7 @@ def test_ping(daemon: Daemon) -> None:
     """The daemon says who it is."""
     answer = daemon.call("system.ping")
     assert (answer["pid"], answer["kind"]) == (daemon.pid, "embedded")
-    assert {"version", "pid", "pid_start", "uptime_ms", "kind"} == set(answer)
+    assert {"version", "pid", "pid_start", "uptime_ms", "kind", "generation", "upgrade_failed"} == set(answer)
 
 
 @pytest.mark.servers

@@ -15,6 +15,7 @@ from hero_livekit_units.embedded.records import Service
 from hero_livekit_units.embedded.spec import parse_action, parse_service
 from hero_livekit_units.embedded.store import LOGS_KEPT, LOGS_KEPT_MS, Store
 from hero_livekit_units.errors import StateFileInvalid, StateFileNewer
+from hero_livekit_units.version import VERSION
 from tests.embedded.running import lives, until
 
 if TYPE_CHECKING:
@@ -77,8 +78,12 @@ def test_a_newer_schema(tmp_path: Path) -> None:
     Store.open(path).close()
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE meta SET value = '2' WHERE key = 'schema'")
-    with pytest.raises(StateFileNewer, match="it has schema 2, this version knows 1"):
-        Store.open(path)
+        db.execute("UPDATE meta SET value = '9.8.7' WHERE key = 'version'")
+    says = f"it has schema 2 of version 9.8.7, version {VERSION} knows 1"
+    for look in (Store.open, Store.rehearse):
+        with pytest.raises(StateFileNewer, match=says) as refused:
+            look(path)
+        assert refused.value.hint == "start hero_proc with version 9.8.7 of hero_livekit_units, or one after it"
 
 
 def test_a_damaged_row(tmp_path: Path) -> None:

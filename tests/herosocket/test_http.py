@@ -236,3 +236,18 @@ def test_more_connections_than_allowed(served: Served) -> None:
     deadline = time.monotonic() + 10
     while served.request(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").status != 200:
         assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize("count", range(600, 901, 50))
+def test_a_large_answer_reaches_a_slow_reader(count: int, served: Served) -> None:
+    """The connection that ends after its answer ends when all of the answer has been taken, not before."""
+    # Each answer repeats the name of the method. What a socket does not take at once has many sizes.
+    body = json.dumps([{"jsonrpc": "2.0", "id": at, "method": "x" * 200} for at in range(count)]).encode()
+    with served.connect() as peer:
+        head = b"POST /rpc HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+        peer.sendall(head + body)
+        received = bytearray()
+        while piece := peer.recv(16 * 1024):
+            received += piece
+            time.sleep(0.002)  # slower than it is written
+    assert [answer["id"] for answer in json.loads(parse(bytes(received)).body)] == list(range(count))
