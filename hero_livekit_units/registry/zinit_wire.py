@@ -76,11 +76,11 @@ def registration(spec: LaunchSpec, *, wanted: bool) -> Registration:
         "lifecycle": {
             "restart": "always",
             "restart_delay_ms": max(_ms(spec.restart.delay_s), 1),
-            "restart_delay_max_ms": max(_ms(spec.restart.max_delay_s), 1),
+            "restart_delay_max_ms": max(_ms(spec.restart.max_delay_s), _ms(spec.restart.delay_s), 1),
             "max_restarts": 0,
             "stability_period_ms": _ms(spec.restart.stable_after_s),
             "stop_signal": spec.stop.signal,
-            "stop_timeout_ms": _ms(spec.stop.window_s) if spec.stop.kill_after_window else _NEVER_MS,
+            "stop_timeout_ms": max(_ms(spec.stop.window_s), 1) if spec.stop.kill_after_window else _NEVER_MS,
         },
     }
     return Registration(service, spec.digest, wanted, spec.stop.minimum_age_s, spec.stop.window_s)
