@@ -32,7 +32,7 @@ from hero_livekit_units.observe.held import held_secrets
 from hero_livekit_units.observe.observer import Observer
 from hero_livekit_units.places import Places, find_places, own_python
 from hero_livekit_units.plan.slots import in_use
-from hero_livekit_units.registry.hero_proc import HeroProcRegistry
+from hero_livekit_units.registry.choice import registry_at
 from hero_livekit_units.secret_report import secret_report
 from hero_livekit_units.wishes import read_wishes, set_wish, unset_wish
 
@@ -66,15 +66,15 @@ class Media:
 
     @classmethod
     def connect(cls, *, socket: str | None = None, places: Places | None = None) -> Media:
-        """A client of the hero_proc on this host. Opens nothing: a hero_proc that is away shows in `status`.
+        """A client of the supervisor on this host. Changes nothing: a supervisor that is away shows in `status`.
 
         Args:
-            socket: path of hero_proc's socket; by default `<sockets>/hero_proc/rpc.sock`.
+            socket: path of its socket, of a hero_proc (`rpc.sock`) or a zinit (`zinit.sock`); one of another name is
+                asked which it is. By default `<sockets>/hero_proc/rpc.sock`, or zinit's where only that is there.
             places: where things lie; by default as the environment says.
         """
         here = places or find_places()
-        registry = HeroProcRegistry(socket or str(here.socket("hero_proc")), memory=here.home / "hero_proc.json")
-        return cls(registry, here, shipped_catalog().on(host_traits()))
+        return cls(registry_at(socket or str(here.supervisor()), here.home), here, shipped_catalog().on(host_traits()))
 
     def desired(self, secrets: Mapping[str, Any] | None = None) -> Desired:
         """The desired state, from `media.toml` as it is now.

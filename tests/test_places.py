@@ -31,7 +31,7 @@ OWN_HOME = pwd.getpwuid(os.getuid()).pw_dir
 def test_places(environment: dict[str, str], var: str, sockets: str) -> None:
     """The order of the Hero conventions; the client of `hlu status` finds the same socket without this module."""
     places = find_places(environment)
-    assert places == Places(Path(var, "hero_livekit"), Path(sockets), Path(var, "hero_proc"))
+    assert places == Places(Path(var, "hero_livekit"), Path(sockets), Path(var, "hero_proc"), Path(var, "zinit.sock"))
     assert places.settings_file == Path(var, "hero_livekit", "media.toml")
     assert str(places.socket("hero_livekit")) == socket_path("hero_livekit", environment)
 
@@ -40,7 +40,12 @@ def test_places_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """A relative folder is meant from where the command was given; daemons run elsewhere."""
     monkeypatch.chdir(tmp_path)
     places = find_places({"PATH_ROOT": "here", "PATH_SOCKET": "socks"})
-    assert places == Places(tmp_path / "here/var/hero_livekit", tmp_path / "socks", tmp_path / "here/var/hero_proc")
+    assert places == Places(
+        tmp_path / "here/var/hero_livekit",
+        tmp_path / "socks",
+        tmp_path / "here/var/hero_proc",
+        tmp_path / "here/var/zinit.sock",
+    )
 
 
 def test_looking_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ class Host:
     def __init__(self, catalog: Catalog, home: Path) -> None:
         self.registry = MemoryRegistry()
         self.observer = ReflectingObserver(self.registry)
-        self.media = Media(self.registry, Places(home, home, home), catalog)
+        self.media = Media(self.registry, Places(home, home, home, home), catalog)
         self._steered = partial(desired_state, catalog, SETTINGS, home=str(home), python=sys.executable)
         self.home = home
         self.now_s = 10_000.0

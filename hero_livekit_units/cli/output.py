@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print data instead of text.")
 socket_option = click.option(
-    "--socket", default=None, metavar="PATH", help="hero_proc's socket, where it is not in its place."
+    "--socket", default=None, metavar="PATH", help="the socket of hero_proc or zinit, where it is not in its place."
 )
 
 

@@ -13,6 +13,7 @@ from hero_livekit_units.execute.comeback import Watch
 from hero_livekit_units.execute.drains import DRAINING, Drains
 from hero_livekit_units.execute.files import DISK, Disk
 from hero_livekit_units.execute.gate import Gate
+from hero_livekit_units.execute.lost import KERNEL, Kernel, Orphans
 from hero_livekit_units.execute.needs import OTHER_FORM, unmet
 from hero_livekit_units.execute.steering import move_rooms, steer
 from hero_livekit_units.livekit.keys import ensure_secrets
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.comeback import Attendance
     from hero_livekit_units.model.desired import Desired
     from hero_livekit_units.model.launch import LaunchFile, LaunchSpec
-    from hero_livekit_units.model.observed import Entry, InstanceSeen, Observed
+    from hero_livekit_units.model.observed import Entry, InstanceSeen, Observed, ProcessId, SupervisorSeen
     from hero_livekit_units.model.plan import Step
     from hero_livekit_units.registry.port import Registry
 
@@ -81,6 +82,7 @@ class Executor:
         desired: all that should run.
         attend: tells who is in the calls of an instance, within so many seconds; None when that cannot be told.
         disk: where files are.
+        kernel: ends what the supervisor has lost.
         rooms: how something is done to rooms.
         now_s: seconds since the epoch.
         clock, sleep: seconds of the kernel's monotonic clock, and to let them pass.
@@ -96,6 +98,7 @@ class Executor:
         desired: Desired | None = None,
         attend: Callable[[LaunchSpec, float], Attendance | None] = lambda _spec, _timeout_s: None,
         disk: Disk = DISK,
+        kernel: Kernel = KERNEL,
         rooms: RoomService = ROOM_SERVICE,
         now_s: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
@@ -107,7 +110,9 @@ class Executor:
         self._desired = desired
         self._attend = attend
         self._disk = disk
+        self._orphans = Orphans(registry, kernel, clock, sleep)
         self._drains = Drains(registry, disk, rooms, desired.terms if desired else Terms(), now_s)
+        self._supervisor: SupervisorSeen | None = None
         self._now_s = now_s
         self._clock = clock
         self._sleep = sleep
@@ -160,6 +165,8 @@ class Executor:
         self._check(step, spec, before)
         if step.action is Action.REGISTER:
             return self._register(step, spec)
+        if step.action is Action.QUIET:
+            return self._orphans.quiet(step, spec, self._lost_by_supervisor(before))
         if step.action in DRAINING:
             return self._drains.do(step, spec, before)
         if step.action is Action.RECORD_FAILURE:
@@ -239,30 +246,39 @@ class Executor:
     ) -> RegistryUnavailable | None:
         """Tell the supervisor. An answer that did not arrive is returned: whether it acted, the world says."""
         try:
-            match step.action:
-                case Action.START:
-                    self._registry.start(spec.instance)
-                case Action.RESTART:
-                    self._registry.restart(spec.instance)
-                case Action.SWAP:
-                    if watch:
-                        watch.begin()
-                    self._end_at_once(spec, before)
-                    self._registry.start(spec.instance)
-                case Action.STOP:
-                    with self._drains.signalling(step, spec, before):
-                        self._registry.stop(spec.instance)
-                case Action.KILL:
-                    self._move_rooms(step, spec)
-                    self._registry.stop(spec.instance)
-                    if watch:
-                        watch.begin()
-                    self._registry.kill(spec.instance)
-                case _:
-                    raise AssertionError(f"{step.action} asks the supervisor for nothing")
+            if orphan := self._lost_by_supervisor(before):
+                self._orphans.end(step, spec, orphan, self._drains.signalling(step, spec, before))
+            else:
+                self._tell(step, spec, before, watch)
         except RegistryUnavailable as error:
             return error
         return None
+
+    def _tell(self, step: Step, spec: LaunchSpec, before: InstanceSeen, watch: Watch | None) -> None:
+        match step.action:
+            case Action.START:
+                self._registry.start(spec.instance)
+            case Action.RESTART:
+                self._registry.restart(spec.instance)
+            case Action.SWAP:
+                if watch:
+                    watch.begin()
+                self._end_at_once(spec, before)
+                self._registry.start(spec.instance)
+            case Action.STOP:
+                with self._drains.signalling(step, spec, before):
+                    self._registry.stop(spec.instance)
+            case Action.KILL:
+                self._move_rooms(step, spec)
+                self._registry.stop(spec.instance)
+                if watch:
+                    watch.begin()
+                self._registry.kill(spec.instance)
+            case _:
+                raise AssertionError(f"{step.action} asks the supervisor for nothing")
+
+    def _lost_by_supervisor(self, seen: InstanceSeen) -> ProcessId | None:
+        return self._orphans.which(seen, self._supervisor) if self._supervisor else None
 
     def _move_rooms(self, step: Step, spec: LaunchSpec) -> None:
         """Have what stands before the slots send the rooms of an instance to the one that takes over."""
@@ -338,7 +354,9 @@ class Executor:
             pause_s = min(2 * pause_s, _LOOK_AGAIN_AT_MOST_S)
 
     def _look(self, spec: LaunchSpec) -> InstanceSeen:
-        return self._observe([spec]).instances[0]
+        found = self._observe([spec])
+        self._supervisor = found.supervisor
+        return found.instances[0]
 
 
 def _still_has(entry: Entry | None, before: InstanceSeen) -> bool:

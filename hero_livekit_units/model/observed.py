@@ -76,7 +76,10 @@ class Entry:
 
 @frozen
 class SupervisorSeen:
-    """The supervisor: `verdict` is healthy when it answered, unknown when it did not; `says` is why."""
+    """The supervisor: `verdict` is healthy when it answered, unknown when it did not; `says` is why.
+
+    adopts: whether it finds the programs of its life before again. One that does not starts second copies.
+    """
 
     kind: str
     version: str
@@ -84,6 +87,7 @@ class SupervisorSeen:
     verdict: Verdict
     says: str
     socket: str
+    adopts: bool = True
 
 
 @frozen

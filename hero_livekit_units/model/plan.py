@@ -46,9 +46,10 @@ class Action(StrEnum):
     instance runs. update: write what programs read while they run, which takes effect at once; so joins are sent to
     another slot. drain: record that it ends with its last room, since when and on whose word. announce: tell its rooms.
     end-rooms: end rooms with one in them. cancel-drain: forget that record. record-failure: note that a launch failed,
-    so that nobody tries it again unasked. start: one that does not run. await-ready: wait for one on its way up.
-    restart: ask it to end, and start it again. swap: kill it and start it at once on the same ports. stop: ask it to
-    end, and want it not to run. kill: the same without asking, so that clients come back instead of leaving for good.
+    so that nobody tries it again unasked. quiet: have the supervisor end its useless copy of what it has lost. start:
+    one that does not run. await-ready: wait for one on its way up. restart: ask it to end, and start it again. swap:
+    kill it and start it at once on the same ports. stop: ask it to end, and want it not to run. kill: the same without
+    asking, so that clients come back instead of leaving for good.
     """
 
     WRITE_FILES = "write-files"
@@ -59,6 +60,7 @@ class Action(StrEnum):
     END_ROOMS = "end-rooms"
     CANCEL = "cancel-drain"
     RECORD_FAILURE = "record-failure"
+    QUIET = "quiet"
     START = "start"
     AWAIT_READY = "await-ready"
     RESTART = "restart"

@@ -40,12 +40,13 @@ WAIT_FOR_IDLE = "everybody has left (watch `hlu status`)"
 LAST_ROOM = "its last room has ended (then it is stopped)"
 NO_EFFECT = Effect(Interruption.NONE, "none")
 
-_FILES, _REGISTRY, _ACTS = 0, 1, 4  # the order of the waves; the acts follow the order of start
+_FILES, _REGISTRY, _COPIES, _ACTS = 0, 1, 2, 4  # the order of the waves; the acts follow the order of start
 _WHAT = {
     Action.WRITE_FILES: (_FILES, "none: files are read at the next start only"),
     Action.REGISTER: (_REGISTRY, "none: registering starts and restarts nothing"),
     Action.UPDATE: (_FILES, "none: nothing that runs reads them"),
     Action.RECORD_FAILURE: (_FILES, "none: it is only written down"),
+    Action.QUIET: (_COPIES, "none: what serves is not touched"),
 }
 
 

@@ -24,6 +24,7 @@ from hero_livekit_units.plan.group import (
     refuse_edge,
     refuse_unfit,
 )
+from hero_livekit_units.plan.lost import plan_quiet
 from hero_livekit_units.plan.slots import COMING_BACK, WAYS, comeback_s, difference
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def plan_replacement(group: Group, spec: LaunchSpec) -> None:
         return
     if refuse_unfit(group, spec):
         return
+    if target.serving == target.slot:
+        plan_quiet(group, old_spec)
     way = target.way if not group.unsure or target.way is Way.TWO_SLOT else None
     group.choose(old_spec.instance, way, what)
     match way:
@@ -124,7 +127,7 @@ def plan_leaving(group: Group, spec: LaunchSpec, left_for_s: float | None) -> No
         _plan_left(group, spec, seen)
     elif seen.entry is not None and seen.entry.state is EntryState.STOPPING:
         group.wait(name, occupancy(seen), "it has ended")
-    elif not seen.owned:
+    elif not plan_quiet(group, spec) and not seen.owned:
         group.note(name, f"left alone: {seen.because}")
     elif seen.closed and not group.unsure:
         _end(group, spec, failed or "none of its ports is open, so nobody is in it", _nobody(seen))

@@ -24,7 +24,8 @@ from hero_livekit_units.plan.group import (
     refuse_unfit,
     refuse_while_in_use,
 )
-from hero_livekit_units.plan.media import plan_leaving, plan_replacement
+from hero_livekit_units.plan.lost import LOST, plan_quiet, wait_for_nobody
+from hero_livekit_units.plan.media import GATE_S, plan_leaving, plan_replacement
 from hero_livekit_units.plan.slots import choose, difference, routed, runs, sends_here
 from hero_livekit_units.plan.stop import plan_end
 
@@ -194,6 +195,9 @@ def _plan_run(group: Group, spec: LaunchSpec) -> None:
 
 def _plan_healthy(group: Group, spec: LaunchSpec) -> None:
     name, seen = spec.instance, group.seen(spec)
+    if plan_quiet(group, spec):
+        _plan_lost(group, spec)
+        return
     if not runs(seen, spec):
         _plan_restart(group, spec)
         return
@@ -204,6 +208,23 @@ def _plan_healthy(group: Group, spec: LaunchSpec) -> None:
         group.note(name, f"left alone: {seen.because}")
         return
     prepare(group, spec)
+
+
+def _plan_lost(group: Group, spec: LaunchSpec) -> None:
+    """Replace what the supervisor has lost, where nobody is hit by it."""
+    seen = group.seen(spec)
+    if refuse_unfit(group, spec):
+        return
+    if spec.carries_calls:
+        if not wait_for_nobody(group, spec):
+            prepare(group, spec)
+            says = "no call runs; who asks for a join token meanwhile waits for it"
+            effect = Effect(Interruption.JOINS_WAIT, says, seconds=GATE_S)
+            needs = Needs(process=pinned(seen).process, people_at_most=0)
+            group.act(Action.RESTART, spec, f"{LOST}, and nobody is in a call", effect, needs)
+    elif not _refuse_needed(group, spec, LOST) and not _refuse_unsure(group, spec, LOST):
+        prepare(group, spec)
+        group.act(Action.RESTART, spec, LOST, _JOINS_WAIT, pinned(seen))
 
 
 def _plan_restart(group: Group, spec: LaunchSpec) -> None:

@@ -47,6 +47,8 @@ def simulate(seen: InstanceSeen, step: Step, spec: LaunchSpec) -> InstanceSeen:
             return _drained(seen, step)
         case Action.RECORD_FAILURE:
             return attrs.evolve(seen, failed=Failed(0.0, step.because, seen.log_line))
+        case Action.QUIET:
+            return attrs.evolve(seen, entry=attrs.evolve(entry, wanted=False, state=EntryState.STOPPED, process=None))
         case Action.REGISTER:
             return attrs.evolve(seen, entry=attrs.evolve(entry, digest=spec.digest, launch_digest=spec.launch_digest))
         case Action.START | Action.RESTART | Action.SWAP:

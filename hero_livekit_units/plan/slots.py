@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hero_livekit_units.model.launch import LaunchSpec
-    from hero_livekit_units.model.observed import Observed
+    from hero_livekit_units.model.observed import Observed, SupervisorSeen
 
 COMING_BACK = "who lost the server before it may be on the way back"
 
@@ -84,7 +84,8 @@ def choose(observed: Observed, desired: Desired, allowed: frozenset[Allowed] = f
         serving = min(old, key=lambda slot: (seen[slot].verdict is not Verdict.HEALTHY, slot != now))
         known = "" if Allowed.RETRY in allowed else recorded(observed, desired)
         failure = next(iter(failing.values()), known)
-        look = _Look(desired, seen, serving, allowed, failure, _not_as_needed(observed, desired))
+        lost = is_lost(seen[serving], observed.supervisor)
+        look = _Look(desired, seen, serving, allowed, failure, _not_as_needed(observed, desired), lost)
         return attrs.evolve(_replacement(look), failing=failing)
     startable = [slot for slot in desired.slots if seen[slot].verdict is Verdict.STOPPED]
     return Target(startable[0] if startable else desired.slots[0])
@@ -117,6 +118,13 @@ def runs(seen: InstanceSeen, spec: LaunchSpec) -> bool:
     if seen.process is None or seen.verdict is Verdict.FOREIGN:
         return False
     return seen.process.launch_digest in {spec.launch_digest, ""}
+
+
+def is_lost(seen: InstanceSeen, supervisor: SupervisorSeen) -> bool:
+    """Whether it runs without a supervisor that has had it and will not find it again."""
+    if supervisor.adopts or seen.process is None or seen.verdict in {Verdict.FOREIGN, Verdict.UNKNOWN}:
+        return False
+    return seen.entry is None or seen.entry.process != seen.process.id
 
 
 def is_asked(seen: InstanceSeen) -> bool:
@@ -178,6 +186,7 @@ class _Look:
     allowed: frozenset[Allowed]
     failure: str
     not_as_needed: str
+    lost: bool
 
     @property
     def old(self) -> InstanceSeen:
@@ -212,7 +221,8 @@ class _Look:
         if way is Way.MOVE and self.desired.steering.possible and not self.desired.steering.follows:
             yield f"{NO_WAY_BACK}; behind the front it would ([front] enabled = true)"
         if way is not Way.TWO_SLOT:
-            yield from _against_an_end(old, in_place=way is not Way.MOVE)
+            replaceable = old.owned or (self.lost and way is Way.IDLE_SWAP)
+            yield from _against_an_end(old, replaceable=replaceable, in_place=way is not Way.MOVE)
             yield from _against_cutting_off(old, way, self.allowed, comeback_s(old, self.desired))
 
     def _against_two_slots(self) -> Iterator[str]:
@@ -249,12 +259,12 @@ def _occupied(seen: InstanceSeen) -> str:
     return f"its program is not there: {seen.program_missing}" if seen.program_missing else seen.because
 
 
-def _against_an_end(old: InstanceSeen, *, in_place: bool) -> Iterator[str]:
+def _against_an_end(old: InstanceSeen, *, replaceable: bool, in_place: bool) -> Iterator[str]:
     if old.verdict is Verdict.UNKNOWN:
         yield f"its state is unknown: {old.because}"
     if old.entry is not None and old.entry.state is EntryState.STOPPING:
         yield "it is ending already"
-    if not old.owned:
+    if not replaceable:
         yield old.because
     if in_place and old.in_the_way:
         yield f"port {old.in_the_way[0].port.number} is held by {holder(old.in_the_way[0])}"

@@ -9,6 +9,7 @@ import attrs
 from hero_livekit_units.model.observed import EntryState, Verdict
 from hero_livekit_units.model.plan import Action, Allowed, Effect, Interruption
 from hero_livekit_units.plan.group import Group, harm, pinned, refuse_while_in_use
+from hero_livekit_units.plan.lost import plan_quiet
 
 if TYPE_CHECKING:
     from hero_livekit_units.model.launch import LaunchSpec
@@ -47,7 +48,7 @@ def _plan_stop(group: Group, spec: LaunchSpec) -> bool:
     elif seen.process is None:
         if seen.entry is not None and seen.entry.wanted:
             _end(group, Action.STOP, spec, "it is still wanted", Effect(Interruption.NONE, "none: it does not run"))
-    elif not seen.owned:
+    elif not plan_quiet(group, spec) and not seen.owned:
         group.refuse(name, f"the supervisor does not own it: {seen.because}", "its owner stops it")
         return False
     elif not spec.carries_calls:

@@ -22,6 +22,7 @@ from hero_livekit_units.model.observed import (
     Foreign,
     IdleRoom,
     Observed,
+    ProcessId,
     RoutesSeen,
     Verdict,
 )
@@ -1259,7 +1260,42 @@ DRAINS = {
         STEERED,
     ),
 }
-CASES = DRAINS | RUN | BESIDE | STRANGERS | REPLACE | TWO_SLOTS | ON_REDIS | STOP | CONFIGURE
+FORGETS = attrs.evolve(ANSWERING, kind="zinit", version="0.3.9", adopts=False)
+LOST = {
+    "lost-by-zinit-and-in-use": Case(
+        "zinit has lost a livekit-server with people in it: its copy is quieted, and it serves on.",
+        world(
+            healthy(MEDIA, calls=CROWD, entry=entry(MEDIA, process=ProcessId(4300, 0))),
+            healthy(BACKEND),
+            supervisor=FORGETS,
+        ),
+    ),
+    "lost-by-zinit-and-empty": Case(
+        "Nobody is in what zinit has lost: it is replaced in its place, and is zinit's again.",
+        world(healthy(MEDIA, entry=None), healthy(BACKEND), supervisor=FORGETS),
+    ),
+    "lost-by-zinit-with-another-configuration": Case(
+        "What zinit has lost should run otherwise, and no slot is beside it: it is swapped while it is empty.",
+        world(
+            healthy(MEDIA, process=process(MEDIA, launch_digest="0" * 16), entry=entry(MEDIA, process=None)),
+            healthy(BACKEND),
+            supervisor=FORGETS,
+        ),
+    ),
+    "lost-by-zinit-and-unfit": Case(
+        "The program of what zinit has lost is gone: whoever ended it could not start it again.",
+        world(healthy(MEDIA, entry=None, program_missing="/gone"), healthy(BACKEND), supervisor=FORGETS),
+    ),
+    "lost-backend-of-zinit": Case(
+        "lk-backend carries no calls: what zinit has lost of it is replaced at once.",
+        world(
+            healthy(MEDIA, calls=CROWD),
+            healthy(BACKEND, entry=entry(BACKEND, process=None, state=EntryState.FAILED)),
+            supervisor=FORGETS,
+        ),
+    ),
+}
+CASES = LOST | DRAINS | RUN | BESIDE | STRANGERS | REPLACE | TWO_SLOTS | ON_REDIS | STOP | CONFIGURE
 
 
 def files() -> Iterator[tuple[Path, str]]:
