@@ -36,6 +36,7 @@ GATE_S = 2.0  # that token requests are held in an idle swap; the longest that w
 
 _LAST_CALL = "its last call has ended (then the new one is started)"
 _RETRY = "media.toml asks for another release or configuration, or `hlu ensure --retry`"
+_LEARNT_S = 0.2  # a supervisor has learnt of an end by then
 
 
 def plan_replacement(group: Group, spec: LaunchSpec) -> None:
@@ -143,6 +144,10 @@ def plan_leaving(group: Group, spec: LaunchSpec, left_for_s: float | None) -> No
 
 def _plan_left(group: Group, spec: LaunchSpec, seen: InstanceSeen) -> None:
     """A slot in which nothing runs any more: nothing of it is wanted, and nothing lies about that nobody reads."""
+    if seen.entry is not None and seen.entry.state is EntryState.STOPPING:
+        # The kernel was looked at after the supervisor was asked. What is left lies there until that knows too.
+        group.wait(spec.instance, "its process is gone", "the supervisor knows that too", _LEARNT_S)
+        return
     if seen.entry is not None and seen.entry.wanted and not group.unsure:
         because = group.target.failing.get(spec.slot, "it is still wanted, and new rooms go elsewhere")
         _end(group, spec, because, Needs(absent=True))

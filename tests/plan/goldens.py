@@ -586,6 +586,14 @@ REPLACE = {
         ),
         STEERED,
     ),
+    "the-left-slot-has-just-ended": Case(
+        "The process of the slot that was left is gone, and the supervisor has not learnt it yet: that is waited for.",
+        world(
+            healthy(MEDIA),
+            healthy(BACKEND),
+            stopped(MEDIA_B, entry=entry(MEDIA_B, state=EntryState.STOPPING, wanted=False)),
+        ),
+    ),
     "spare-slot-with-old-files": Case(
         "The slot that was left still holds what its last launch has read, perhaps with old secrets: it is removed.",
         world(healthy(MEDIA), healthy(BACKEND), stopped(MEDIA_B, left=("/srv/media/slots/b/launch-0",))),
