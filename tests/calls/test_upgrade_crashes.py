@@ -129,7 +129,7 @@ def test_crashes_at_every_moment_of_one_upgrade_and_of_the_end_of_the_old_slot(
         for at, step in enumerate(expected):
             for when in WHENS:
                 if to_do()[:1] == [step]:
-                    assert_killed(kill_at(stack, when, 1))
+                    assert_killed(kill_at(stack, when, steps_of(stack).index(step) + 1))
                     killed.append((when, step[0]))
                 assert len(copies(stack)) <= 2
             assert to_do() == (expected[at + 1 :] or (LEFT if step != LEFT[0] else []))

@@ -491,6 +491,11 @@ REPLACE = {
         ),
         FRONTED,
     ),
+    "front-sends-to-a-slot-that-has-ended": Case(
+        "New rooms are sent to a slot that has ended: the front is told at once, before anything else is started.",
+        world(healthy(BEHIND_A, calls=CROWD), _front("b"), stopped(BACKEND_BEHIND), stopped(BEHIND_B)),
+        FRONTED,
+    ),
     "front-cannot-be-asked": Case(
         "Where the front sends new rooms is not known: the old slot is kept, empty or not.",
         world(
