@@ -20,7 +20,7 @@ from pjrpc.common import UNSET
 from pjrpc.server.specs import openrpc
 from pjrpc.server.specs.extractors import BaseMethodInfoExtractor
 
-from hero_livekit_units.embedded import answering, faults, shapes
+from hero_livekit_units.embedded import answering, faults, shapes, unit_shapes
 from hero_livekit_units.embedded.keeping import Keeping
 from hero_livekit_units.embedded.methods import Methods
 from hero_livekit_units.embedded.restart import RetryPolicy
@@ -109,7 +109,8 @@ _DISCOVER = {
 
 def _hints(method: Callable[..., Any]) -> dict[str, Any]:
     plain = inspect.unwrap(method)
-    return typing.get_type_hints(plain, plain.__globals__ | {"shapes": shapes}, include_extras=True)
+    names = plain.__globals__ | {"shapes": shapes, "unit_shapes": unit_shapes}
+    return typing.get_type_hints(plain, names, include_extras=True)
 
 
 def _wire(name: str) -> str:

@@ -15,7 +15,7 @@ from hero_livekit_units.embedded.notes import Notes
 from hero_livekit_units.herosocket.rpc import invalid_params
 
 if TYPE_CHECKING:
-    from hero_livekit_units.embedded import shapes
+    from hero_livekit_units.embedded import shapes, unit_shapes
     from hero_livekit_units.embedded.plugins import Plugins
     from hero_livekit_units.embedded.store import Store
 
@@ -33,11 +33,11 @@ class Keeping:
 
     # -- units of the plugins
 
-    async def unit_list(self) -> list[shapes.UnitRow]:
+    async def unit_list(self) -> list[unit_shapes.UnitRow]:
         """All units of the plugins."""
-        return cast("list[shapes.UnitRow]", units.listed(await self._plugins.contributed()))
+        return cast("list[unit_shapes.UnitRow]", units.listed(await self._plugins.contributed()))
 
-    async def unit_get(self, name: str, release: shapes.Release = None) -> shapes.UnitDefinition:
+    async def unit_get(self, name: str, release: shapes.Release = None) -> unit_shapes.UnitDefinition:
         """A release of a unit, with its whole definition.
 
         Raises:
@@ -45,22 +45,22 @@ class Keeping:
         """
         chosen = None if release is None else text("release", release)
         row = units.release(await self._plugins.contributed(), text("name", name), chosen)
-        return cast("shapes.UnitDefinition", row | {"definition": self._plugins.definition(row["definition"])})
+        return cast("unit_shapes.UnitDefinition", row | {"definition": self._plugins.definition(row["definition"])})
 
-    async def unit_history(self, name: str) -> list[shapes.UnitRelease]:
+    async def unit_history(self, name: str) -> list[unit_shapes.UnitRelease]:
         """The releases of a unit, the eldest first.
 
         Raises:
             NotFound: there is no such unit.
         """
         found = units.history(await self._plugins.contributed(), text("name", name))
-        return cast("list[shapes.UnitRelease]", found)
+        return cast("list[unit_shapes.UnitRelease]", found)
 
-    async def unit_plugins(self) -> shapes.PluginList:
+    async def unit_plugins(self) -> unit_shapes.PluginList:
         """The installed plugins, broken ones too."""
         contributed = await self._plugins.contributed()
         found = self._plugins.state() | {key: contributed[key] for key in ("loaded_ms", "plugins")}
-        return cast("shapes.PluginList", found)
+        return cast("unit_shapes.PluginList", found)
 
     # -- logs
 

@@ -13,6 +13,7 @@ import time
 from hero_livekit_units.errors import (
     EntryNotFound,
     RegistryConflict,
+    RegistryError,
     RegistryProtocolError,
     RegistryRefused,
     RegistryUnavailable,
@@ -130,16 +131,27 @@ class HeroClient:
                 connection.connect(self.path)
                 connection.sendall(request)
                 return _read(connection, until, largest)
-        except TimeoutError as error:
-            raise RegistryUnavailable(
-                names, f"{self.path} did not answer within {deadline_s:g} s", hint="is the service stuck or stopped?"
-            ) from error
-        except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise RegistryUnavailable(names, f"nobody listens on {self.path}") from error
-        except OSError as error:
-            raise RegistryUnavailable(names, f"{self.path}: {error.strerror or error}") from error
-        except ValueError as error:
-            raise RegistryProtocolError(names, f"{self.path}: {error}") from error
+        except (OSError, ValueError) as error:
+            raise not_answered(error, names, self.path, deadline_s, "is the service stuck or stopped?") from error
+
+
+def not_answered(error: OSError | ValueError, names: str, path: str, within_s: float, hint: str) -> RegistryError:
+    """What became of a question to a socket, as the error that its caller sees.
+
+    Args:
+        error: of the socket, or ValueError for an answer that is none.
+        names: the methods that were called.
+        path: of the socket.
+        within_s: seconds that there were for all of it.
+        hint: what to do where nothing came in that time.
+    """
+    if isinstance(error, TimeoutError):
+        return RegistryUnavailable(names, f"{path} did not answer within {within_s:g} s", hint=hint)
+    if isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
+        return RegistryUnavailable(names, f"nobody listens on {path}")
+    if isinstance(error, OSError):
+        return RegistryUnavailable(names, f"{path}: {error.strerror or error}")
+    return RegistryProtocolError(names, f"{path}: {error}")
 
 
 def _read(connection: socket.socket, until: float, largest: int) -> tuple[int, bytes]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from hero_livekit_units.errors import EntryNotFound, RegistryProtocolError, RegistryRefused, RegistryUnavailable
+from hero_livekit_units.herosocket.client import not_answered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,16 +74,8 @@ class ZinitClient:
                 credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
                 connection.sendall("".join(f"{line}\n" for line in lines).encode())
                 answers = _read_lines(connection, len(lines), until)
-        except TimeoutError as error:
-            raise RegistryUnavailable(
-                names, f"{self.path} did not answer within {within_s:g} s", hint="is zinit stuck or stopped?"
-            ) from error
-        except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise RegistryUnavailable(names, f"nobody listens on {self.path}") from error
-        except OSError as error:
-            raise RegistryUnavailable(names, f"{self.path}: {error.strerror or error}") from error
-        except ValueError as error:
-            raise RegistryProtocolError(names, f"{self.path}: {error}") from error
+        except (OSError, ValueError) as error:
+            raise not_answered(error, names, self.path, within_s, "is zinit stuck or stopped?") from error
         results = [self._result(at, method, line) for at, ((method, _), line) in enumerate(zip(calls, answers), 1)]  # noqa: B905  as many as calls
         return Answers(results, _CREDENTIALS.unpack(credentials)[0])
 

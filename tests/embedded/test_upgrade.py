@@ -218,7 +218,7 @@ def test_what_would_not_work_is_refused_beforehand(
     daemon.keep("s", "sleep 1000")
     pid = daemon.job("s")["pid"]
     refused = daemon.refusal("system.upgrade", to=newer(daemon.folder, **replaced))
-    assert (refused.code, says in str(refused)) == (-32006, True), str(refused)
+    assert (refused.code, says in str(refused)) == (-32007, True), str(refused)
     assert (daemon.call("system.ping")["generation"], daemon.job("s")["pid"]) == (0, pid)
     assert upgraded(daemon)["generation"] == 1
 
@@ -231,7 +231,7 @@ def test_what_would_not_work_is_refused_beforehand(
 def test_what_is_no_interpreter_is_refused(daemon: Daemon, to: str, says: str) -> None:
     """It is named."""
     refused = daemon.refusal("system.upgrade", to=to)
-    assert (refused.code, says in str(refused), to in str(refused)) == (-32006, True, True)
+    assert (refused.code, says in str(refused), to in str(refused)) == (-32007, True, True)
 
 
 @pytest.mark.parametrize(
