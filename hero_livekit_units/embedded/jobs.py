@@ -178,7 +178,11 @@ class Jobs:
     def _watch(self, job: Job, child: Child) -> None:
         self._children[job.id] = child
         asyncio.get_running_loop().add_reader(child.pidfd, self._ended, job.id)
-        if job.spec.timeout_ms and not job.spec.is_process and job.state is not JobState.STOPPING:
+        if job.state is not JobState.STOPPING:
+            self._limit(job, child)
+
+    def _limit(self, job: Job, child: Child) -> None:
+        if job.spec.timeout_ms and not job.spec.is_process:
             self._timers.set(job.spec.timeout_ms / 1000 - child.age_s, job.id, "timeout", self._time_out)
 
     def _time_out(self, job_id: int) -> None:
@@ -272,6 +276,22 @@ class Jobs:
         else:
             return
         self._ledger.tell(job_id)
+
+    def withdraw_stop(self, job_id: int) -> bool:
+        """Let a process run on whose stop signal has not been sent; whether that could be.
+
+        Raises:
+            sqlite3.Error: it could not be written; the signal will be sent.
+        """
+        job = self._ledger[job_id]
+        if job.state is not JobState.STOPPING or job.stop_sent or job.followed:
+            return False
+        running = evolve(job, state=next_state(job.state, JobEvent.STOP_WITHDRAWN), stop_requested_ms=None)
+        self._ledger.record_first([running])
+        self._timers.cancel(job_id, "stop")
+        self._limit(running, self._children[job_id])
+        self._ledger.tell(job_id)
+        return True
 
     def _send_late_stop(self, job_id: int) -> None:
         """Send the stop signal that had to wait for the process to be old enough, or for the next daemon."""

@@ -9,7 +9,7 @@ becomes of it:
 - by itself and badly: `failed`. The restart policy may send it back to `pending`; otherwise it stays failed.
 - while no daemon watched, so that nobody knows how: `unknown`. It goes on as after a failure.
 - after a stop was asked for, however it ends: `cancelled`. Between the request and the end it is `stopping`, for as
-  long as it takes; there is no way back from there, since a stop signal cannot be recalled.
+  long as it takes. A request can be withdrawn until the signal is sent, which cannot be recalled.
 
 `failed` and `unknown` jobs can be cancelled too: that is what a stop means for a job without a process. `succeeded` and
 `cancelled` are final; starting again makes a new job.
@@ -46,6 +46,7 @@ class JobEvent(StrEnum):
     SPAWNED = "spawned"
     SPAWN_FAILED = "spawn failed"
     STOP_ASKED = "stop asked"
+    STOP_WITHDRAWN = "stop withdrawn"
     ENDED_WELL = "ended well"
     ENDED_BADLY = "ended badly"
     ENDED_UNSEEN = "ended unseen"
@@ -89,6 +90,7 @@ TRANSITIONS: dict[JobState, dict[JobEvent, JobState]] = {
         JobEvent.ENDED_UNSEEN: JobState.UNKNOWN,
     },
     JobState.STOPPING: {
+        JobEvent.STOP_WITHDRAWN: JobState.RUNNING,
         JobEvent.ENDED_WELL: JobState.CANCELLED,
         JobEvent.ENDED_BADLY: JobState.CANCELLED,
         JobEvent.ENDED_UNSEEN: JobState.CANCELLED,

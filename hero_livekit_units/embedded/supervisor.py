@@ -94,7 +94,8 @@ class Supervisor:
     def start(self, name: str, actions: Sequence[str] | None = None) -> None:
         """Want a service, or some of its actions, to run. What runs is left alone.
 
-        A job that failed, or waits for its next life, is started now; so are the services that it requires.
+        A job that failed, or waits for its next life, is started now; so are the services that it requires. One that is
+        to stop, but was not sent its signal yet, runs on.
 
         Raises:
             NotFound: the service, or one of the actions.
@@ -284,7 +285,7 @@ class Supervisor:
             elif job.state is JobState.PENDING and job.attempt:
                 self.jobs.stop(job.id)
                 fresh.append(action)
-            elif job.state is JobState.STOPPING:
+            elif job.state is JobState.STOPPING and (self.closing or not self.jobs.withdraw_stop(job.id)):
                 self.jobs.follow(job.id, followed=True)
         self._make(service, fresh, new_run=not alive)
 

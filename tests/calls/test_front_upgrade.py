@@ -81,7 +81,7 @@ def test_each_release_that_is_built_here_is_on_an_edge_up_and_down() -> None:
     pairs = {edge.values for edge in EDGES}
     assert pairs == {(new, old) for old, new in pairs}
     assert {version for pair in pairs for version in pair} == set(BUILT)
-    assert [edge.marks for edge in EDGES].count(()) == 2
+    assert [edge.values for edge in EDGES if not edge.marks] == [BUILT[-2:]]
 
 
 @pytest.mark.parametrize(("old", "new"), EDGES)

@@ -27,6 +27,7 @@ LEGAL = {
     (PENDING, JobEvent.SPAWN_FAILED): FAILED,
     (PENDING, JobEvent.CANCEL): CANCELLED,
     (RUNNING, JobEvent.STOP_ASKED): STOPPING,
+    (STOPPING, JobEvent.STOP_WITHDRAWN): RUNNING,
     (RUNNING, JobEvent.ENDED_WELL): SUCCEEDED,
     (RUNNING, JobEvent.ENDED_BADLY): FAILED,
     (RUNNING, JobEvent.ENDED_UNSEEN): UNKNOWN,
@@ -58,9 +59,10 @@ def test_every_state_has_a_row() -> None:
     assert set(JobState) == set(TRANSITIONS)
 
 
-def test_stopping_has_no_way_back() -> None:
-    """However a job that is stopping ends, it is cancelled: a stop signal cannot be recalled."""
-    assert {CANCELLED} == set(TRANSITIONS[STOPPING].values())
+def test_a_stop_can_only_be_withdrawn() -> None:
+    """However a job that is stopping ends, it is cancelled; the one other way is to withdraw the request."""
+    ways = {state for event, state in TRANSITIONS[STOPPING].items() if event is not JobEvent.STOP_WITHDRAWN}
+    assert ways == {CANCELLED}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -93,6 +94,59 @@ def test_a_waiting_stop_survives_a_crash(daemon: Daemon) -> None:
     daemon.call("service.stop", name="s")
     daemon.restart()
     daemon.until_state("s", "inactive")
+
+
+def test_a_start_before_the_signal_withdraws_the_stop(daemon: Daemon) -> None:
+    """Until the signal is sent the process can be kept: the same one runs on, and no signal ever comes."""
+    notes = counting(daemon, stop_min_age_ms=1500, stop_kill=False)
+    before = daemon.job("s")
+    daemon.call("service.stop", name="s")
+    assert (daemon.state_of("s"), daemon.job("s")["stop_sent"]) == ("stopping", False)
+    daemon.call("service.start", name="s")
+    until(lambda: time.time() * 1000 > before["started_ms"] + 2000, "the signal would have come")
+    after = daemon.job("s")
+    assert (after["state"], after["pid"], after["stop_requested_ms"]) == ("running", before["pid"], None)
+    assert notes.read_text().split() == ["ready"]
+    daemon.call("service.stop", name="s")
+    until(lambda: "15" in notes.read_text(), "a later stop signals")
+
+
+def test_a_withdrawn_stop_is_withdrawn_after_a_crash_too(daemon: Daemon) -> None:
+    """The next daemon finds a process that runs and is wanted."""
+    notes = counting(daemon, stop_min_age_ms=1500, stop_kill=False)
+    pid = daemon.job("s")["pid"]
+    daemon.call("service.stop", name="s")
+    daemon.call("service.start", name="s")
+    daemon.restart()
+    until(lambda: time.time() * 1000 > daemon.job("s")["started_ms"] + 2000, "the signal would have come")
+    assert (daemon.state_of("s"), daemon.job("s")["pid"]) == ("running", pid)
+    assert notes.read_text().split() == ["ready"]
+
+
+def test_a_restart_before_the_signal_is_not_withdrawn(daemon: Daemon) -> None:
+    """A restart asked for another process: a start after it is content with that."""
+    daemon.keep("s", child("lose-early", 0.3), stop_min_age_ms=1000, stop_kill=False)
+    pid = daemon.job("s")["pid"]
+    daemon.call("service.restart", name="s")
+    daemon.call("service.start", name="s")
+    until(lambda: daemon.state_of("s") == "running" and daemon.job("s")["pid"] != pid, "another process runs")
+    assert not lives(pid)
+
+
+def test_a_stop_of_hours_blocks_nothing(daemon: Daemon) -> None:
+    """While one ends in its own time, it is asked about, others come and go, and it can be killed by name."""
+    counting(daemon, stop_timeout_ms=6 * 3600 * 1000)
+    pid = daemon.job("s")["pid"]
+    daemon.call("service.stop", name="s")
+    for at in range(5):
+        daemon.keep(f"other{at}", "sleep 1000")
+        assert daemon.call("service.stop", name=f"other{at}", timeout_ms=10_000)["ok"]
+    daemon.restart()
+    assert (daemon.state_of("s"), lives(pid)) == ("stopping", True)
+    daemon.call("service.stop", name="s")
+    daemon.call("job.kill", job_id=daemon.job("s")["job_id"], signal="SIGKILL")
+    daemon.until_state("s", "inactive")
+    assert daemon.job("s")["signal"] == 9
 
 
 def test_what_is_left_of_the_group_goes_too(daemon: Daemon) -> None:
