@@ -1,16 +1,18 @@
 """The client of zinit 0.3.9: it does what a Registry promises, by the few calls that zinit can be trusted with.
 
-At zinit there is only what is wanted. How an instance is to run is kept in a file of ours (`zinit_store`), and is
-written to zinit when it is to start; what was stopped is deleted there as soon as it has ended. That is so because
+A service of ours is set at zinit once, when it first starts, and then neither changed nor deleted, only started and
+stopped. What it runs is a script of ours, which says how, and whether at all. That is so because
 
 - `service.set` starts at once, a service that is set to wait can never be started, and a second `service.set` of one
-  name dead-locks zinit: so a service is set once, under a lock, after the one before was deleted;
+  name dead-locks zinit;
+- deleting a service makes zinit lose sight of another one, the one that was set last: its end is never noticed, or is
+  taken for the end of a service that is set later, of which there are two copies then;
+- deleting one that runs, or is ending, holds up everything for five seconds and kills it;
 - a service that was stopped is started again by the next life of zinit, and one that was stopped between two lives
-  even by this one: what is deleted is not;
-- deleting one that runs, or is ending, holds up everything for five seconds and kills it: so it is not done.
+  even by this one: its script ends at once.
 
-zinit adopts nothing. After its crash each program that lives has a second copy, which ends on the busy port, again and
-again. `stop` quiets that copy, and touches nothing that zinit does not have.
+zinit adopts nothing. After its crash it would start a second copy of each program that lives; the script sees that one
+and ends, again and again, until that program has ended. `stop` touches nothing that zinit does not have.
 """
 
 from __future__ import annotations
@@ -43,9 +45,10 @@ KIND = "zinit"
 _LOOK_DEADLINE_S = 0.5  # half of a whole look: a supervisor that hangs must leave the other witnesses their time
 _ACT_DEADLINE_S = 10.0
 _LOOK_AGAIN_S = 0.01
-_SHORT_END_S = 0.3  # that a stop waits, so that most are deleted at once
+_LEARNT_S = 1.0  # zinit has learnt of an end by then
 _LONGEST_END_S = 30.0  # that a restart waits
 _LARGEST_LOG = 32 * 1024 * 1024  # then a start begins a new one
+_LOST = "that is a fault of zinit after a deletion: restart zinit when nobody is in a call, then ensure"
 _UNSHAPED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
@@ -63,23 +66,20 @@ class ZinitRegistry:
         self._store = ZinitStore(folder)
 
     def survey(self, instances: Sequence[str]) -> Survey:
-        """Ask everything on one connection. What has ended after a stop is deleted on the way."""
-        calls: list[tuple[str, dict[str, Any] | None]] = [("system.ping", None)]
-        calls += [("service.status", {"name": service_name(instance)}) for instance in instances]
+        """Ask everything on one connection."""
         began = time.monotonic()
         try:
             units = self._store.units()
+            names = [_name(instance, units.get(instance)) for instance in instances]
+            calls: list[tuple[str, dict[str, Any] | None]] = [("system.ping", None)]
+            calls += [("service.status", {"name": name}) for name in names]
             answers = self._client.batch(calls, deadline_s=_LOOK_DEADLINE_S)
             ping, *statuses = answers.results
             supervisor = self._supervisor(ping, answers.peer, time.monotonic() - began)
             entries: dict[str, Entry] = {}
             for instance, status in zip(instances, statuses, strict=True):
-                kept = units.get(instance)
-                found = wire.entry(instance, kept, _known(status))
-                if found:
+                if found := wire.entry(instance, units.get(instance), _known(status)):
                     entries[instance] = found
-                if kept and not kept.wanted and found and not found.process and _known(status) is not None:
-                    self._tidy(instance)
         except RegistryError as error:
             return Survey(self._silent(error), None)
         except _UNSHAPED as error:
@@ -87,50 +87,48 @@ class ZinitRegistry:
         return Survey(supervisor, entries)
 
     def register(self, spec: LaunchSpec) -> bool:
-        """Keep how it is to run; zinit is told when it starts. False when that is kept already."""
-        if self._is_kept(spec):
+        """Keep how it is to run; what runs hears of it with its next start. False when that is kept already."""
+        if self._registered(spec) == self._store.units().get(spec.instance):
             return False
         with self._store.lock():
-            if self._is_kept(spec):
+            new, old = self._registered(spec), self._store.units().get(spec.instance)
+            if new == old:
                 return False
-            old = self._store.units().get(spec.instance)
-            wanted = old.wanted if old else self._status(spec.instance) is not None
-            self._store.keep_unit(spec.instance, wire.registration(spec, wanted=wanted))
+            self._keep(spec.instance, new)
             return True
 
     def start(self, instance: str) -> None:
         """Want it to run.
 
         Raises:
-            RegistryRefused: it is ending, and zinit would not start it.
+            RegistryRefused: it is ending, and zinit would not start it; or zinit has not noticed that it has ended.
         """
         with self._store.lock():
             kept = self._want(instance, wanted=True)
-            status = self._status(instance)
-            if status is not None and wire.pid_of(status):
-                if status["state"] == "stopping":
-                    raise RegistryRefused(
-                        "service.start", f"{instance} is ending", code=0, hint="ask when it has ended"
-                    )
-                return
-            self._begin(instance, kept, there=status is not None)
+            status = self._status(kept.name)
+            if status is None or not (pid := wire.pid_of(status)):
+                self._begin(instance, kept)
+            elif start_time_of(pid) is None and not self._has_ended(kept.name, _LEARNT_S):
+                raise RegistryRefused("service.start", f"zinit has lost sight of {instance}", code=0, hint=_LOST)
+            elif start_time_of(pid) is None:
+                self._begin(instance, kept)
+            elif status["state"] == "stopping":
+                raise RegistryRefused("service.start", f"{instance} is ending", code=0, hint="ask when it has ended")
 
     def stop(self, instance: str) -> None:
         """Want it not to run: what zinit has of it gets its stop signal once."""
         with self._store.lock():
-            kept = self._want(instance, wanted=False)
-            self._ask_to_end(instance, kept)
-            if self._has_ended(instance, _SHORT_END_S):
-                self._delete(instance)
+            self._ask_to_end(self._want(instance, wanted=False))
 
     def kill(self, instance: str) -> None:
         """SIGKILL to what zinit has of it."""
         with self._store.lock():
+            name = _name(instance, self._store.units().get(instance))
             try:
-                self._client.call("service.kill", {"name": service_name(instance), "signal": "SIGKILL"})
+                self._client.call("service.kill", {"name": name, "signal": "SIGKILL"})
             except RegistryRefused:
                 # It may have ended by itself since it was looked at, and that is all that was wanted.
-                if not self._has_ended(instance, 0.0):
+                if not self._has_ended(name, 0.0):
                     raise
 
     def restart(self, instance: str) -> None:
@@ -141,11 +139,11 @@ class ZinitRegistry:
         """
         with self._store.lock():
             kept = self._want(instance, wanted=True)
-            self._ask_to_end(instance, kept)
+            self._ask_to_end(kept)
             within_s = min(kept.window_s, _LONGEST_END_S) + 1.0
-            if not self._has_ended(instance, within_s):
+            if not self._has_ended(kept.name, within_s):
                 raise RegistryRefused("service.stop", f"{instance} has not ended within {within_s:g} s", code=0)
-            self._begin(instance, kept, there=self._status(instance) is not None)
+            self._begin(instance, kept)
 
     def secrets(self, names: Sequence[str]) -> dict[str, str]:
         """The secrets that exist."""
@@ -171,63 +169,69 @@ class ZinitRegistry:
         """The newest lines of that log from this source."""
         return self._store.history(source, lines)
 
-    def _is_kept(self, spec: LaunchSpec) -> bool:
+    def _registered(self, spec: LaunchSpec) -> Registration:
+        """What is to be kept of it, beside whether it is wanted: as before, or as zinit says where nothing is kept."""
         old = self._store.units().get(spec.instance)
-        return old is not None and old == wire.registration(spec, wanted=old.wanted)
+        name = _name(spec.instance, old)
+        status = None if old else self._status(name)
+        wanted = old.wanted if old else bool(status and wire.pid_of(status))
+        return wire.registration(spec, str(self._store.folder), name=name, wanted=wanted)
 
     def _want(self, instance: str, *, wanted: bool) -> Registration:
         """Write down what is wanted before it is asked for: after a crash in between it is done again."""
         kept = self._store.units().get(instance)
         if kept is None:
             raise EntryNotFound("service.get", f"{instance} is not registered", code=0)
-        if kept.wanted != wanted:
-            kept = attrs.evolve(kept, wanted=wanted)
-            self._store.keep_unit(instance, kept)
+        kept = attrs.evolve(kept, wanted=wanted)
+        self._keep(instance, kept)
         return kept
 
-    def _begin(self, instance: str, kept: Registration, *, there: bool) -> None:
-        """Set a service anew that does not run, which starts it."""
-        if there:
-            self._delete(instance)
+    def _keep(self, instance: str, kept: Registration) -> None:
+        # The script comes first: who is killed in between has changed nothing that a look would not see again.
+        self._store.write_script(kept.name, kept.script_of(instance))
+        self._store.keep_unit(instance, kept)
+
+    def _begin(self, instance: str, kept: Registration) -> None:
+        """Start what does not run; as another service where zinit has it with rules that are not wanted any more."""
         log = Path(kept.log_file)
         with suppress(OSError):
             if log.stat().st_size > _LARGEST_LOG:
                 log.replace(f"{log}.1")
-        self._client.call("service.set", {"config": kept.service})
+        while True:
+            try:
+                stored = self._client.call("service.get", {"name": kept.name})
+            except EntryNotFound:
+                self._client.call("service.set", {"config": kept.service})
+                return
+            if wire.holds(stored, kept.service):
+                self._client.call("service.start", {"name": kept.name})
+                return
+            self._store.write_script(kept.name, attrs.evolve(kept, wanted=False).script_of(instance))
+            kept = wire.renamed(kept, str(self._store.folder))
+            self._keep(instance, kept)
 
-    def _ask_to_end(self, instance: str, kept: Registration) -> None:
+    def _ask_to_end(self, kept: Registration) -> None:
         """The stop signal, once, and not before the process is old enough to heed it."""
-        status = self._status(instance)
+        status = self._status(kept.name)
         if status is None or not wire.pid_of(status) or status["state"] == "stopping":
             return
         if (age_s := _age_s(wire.pid_of(status))) is not None and age_s < kept.minimum_age_s:
             time.sleep(kept.minimum_age_s - age_s)
-        self._client.call("service.stop", {"name": service_name(instance)})
+        self._client.call("service.stop", {"name": kept.name})
 
-    def _has_ended(self, instance: str, within_s: float) -> bool:
-        """Whether zinit has no process of it, now or soon."""
+    def _has_ended(self, name: str, within_s: float) -> bool:
+        """Whether zinit has no process of a service, now or soon."""
         until = time.monotonic() + within_s
-        while (status := self._status(instance)) is not None and wire.pid_of(status):
+        while (status := self._status(name)) is not None and wire.pid_of(status):
             if time.monotonic() >= until:
                 return False
             time.sleep(_LOOK_AGAIN_S)
         return True
 
-    def _tidy(self, instance: str) -> None:
-        """Delete what is not wanted and has ended, unless somebody acts just now."""
-        with suppress(RegistryError), self._store.lock(within_s=0.0):
-            kept = self._store.units().get(instance)
-            if kept and not kept.wanted and self._has_ended(instance, 0.0):
-                self._delete(instance)
-
-    def _delete(self, instance: str) -> None:
-        with suppress(EntryNotFound):
-            self._client.call("service.delete", {"name": service_name(instance)})
-
-    def _status(self, instance: str) -> dict[str, Any] | None:
+    def _status(self, name: str) -> dict[str, Any] | None:
         """The word of zinit, None where it does not know it."""
         try:
-            status = self._client.call("service.status", {"name": service_name(instance)})
+            status = self._client.call("service.status", {"name": name})
         except EntryNotFound:
             return None
         return _shaped(status)
@@ -242,6 +246,10 @@ class ZinitRegistry:
 
     def _silent(self, error: RegistryError) -> SupervisorSeen:
         return SupervisorSeen("", "", None, Verdict.UNKNOWN, error.cause, self._socket, adopts=False)
+
+
+def _name(instance: str, kept: Registration | None) -> str:
+    return kept.name if kept else service_name(instance)
 
 
 def _known(status: Any) -> dict[str, Any] | None:

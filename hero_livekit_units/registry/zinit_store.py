@@ -1,7 +1,7 @@
-"""What zinit does not keep: how instances are to run, secrets, and the log of what was done.
+"""What zinit does not keep: how instances are to run, the scripts that it runs, secrets, the log of what was done.
 
-Three files for their owner alone (0600 in a 0700 folder), written as a whole or, the log, a line at a time. Who writes
-holds the lock; who reads needs none.
+Files for their owner alone (0600 in a 0700 folder), written as a whole or, the log, a line at a time. Who writes holds
+the lock; who reads needs none.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -18,11 +19,10 @@ from hero_livekit_units.atomic import write_atomically
 from hero_livekit_units.errors import RegistryProtocolError, RegistryUnavailable, StepFailed
 from hero_livekit_units.flock import try_lock
 from hero_livekit_units.registry.port import Recorded
-from hero_livekit_units.registry.zinit_wire import Registration
+from hero_livekit_units.registry.zinit_wire import Registration, script_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _LOOK_AGAIN_S = 0.01
 _LOCK_WAIT_S = 45.0  # longer than a stop is waited for
@@ -38,7 +38,7 @@ class ZinitStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._units = folder / "units.json"
         self._secrets = folder / "secrets.json"
         self._log = folder / "history.jsonl"
@@ -52,14 +52,14 @@ class ZinitStore:
         """
         until = time.monotonic() + within_s
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise RegistryUnavailable("lock", f"{self._folder}: {error.strerror}") from error
+            raise RegistryUnavailable("lock", f"{self.folder}: {error.strerror}") from error
         try:
             while not try_lock(descriptor):
                 if time.monotonic() >= until:
-                    raise RegistryUnavailable("lock", f"somebody else changes what {self._folder} is about")
+                    raise RegistryUnavailable("lock", f"somebody else changes what {self.folder} is about")
                 time.sleep(_LOOK_AGAIN_S)
             yield
         finally:
@@ -80,6 +80,14 @@ class ZinitStore:
         """Keep how an instance is to run. The caller holds the lock."""
         units = self.units() | {instance: kept}
         self._write(self._units, {name: attrs.asdict(one, recurse=False) for name, one in units.items()})
+
+    def write_script(self, name: str, text: str) -> None:
+        """Say what a service runs from its next start on. The caller holds the lock.
+
+        Raises:
+            RegistryUnavailable: it cannot be written, and is as it was.
+        """
+        self._write_text(Path(script_file(str(self.folder), name)), text)
 
     def secrets(self) -> dict[str, str]:
         """All secrets by name.

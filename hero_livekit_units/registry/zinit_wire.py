@@ -1,9 +1,12 @@
-"""zinit 0.3.9's words: a LaunchSpec as its service, and its status as our Entry. Pure.
+"""zinit 0.3.9's words: a LaunchSpec as its service and the script that it runs, and its status as our Entry. Pure.
 
-zinit keeps services alone, by name and whole. It runs `exec` as `/bin/sh -c EXEC`, and a shell that stays in between
-takes the stop signal instead of the program, which then lives on. So the program takes the place of the shell
-(`exec`), and writes to a file, as a pipe to zinit breaks with zinit. zinit refuses a line whose first word is no
-program; therefore the program stands there too, and says its version to nobody.
+zinit keeps services alone, by name and whole, and none of ours is ever changed there or deleted (see `zinit`). So what
+it is given says little: to run a script of ours, and the rules of start and stop. How the program runs, and whether it
+is to run at all, the script says, which is written anew before a start and a stop.
+
+zinit runs `exec` as `/bin/sh -c EXEC`, and a shell that stays in between takes the stop signal instead of the program,
+which then lives on. So the script takes the place of the shell, and the program the place of the script. It writes to a
+file, as a pipe to zinit breaks with zinit.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from hero_livekit_units.model.observed import Entry, EntryState, ProcessId
 from hero_livekit_units.registry.wire import service_name
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 # zinit kills what has not ended in its time, always. Where a definition says never, this is later than anybody waits.
 _NEVER_MS = 10 * 365 * 24 * 3600 * 1000
+
+_AGAIN = "_again_"  # in the name of a service that stands for an earlier one
 
 _BETWEEN = frozenset({EntryState.STOPPED, EntryState.FAILED})
 
@@ -37,53 +42,115 @@ _STATES = {
 }
 
 
+# Ends at once where the process of an earlier start lives: zinit adopts nothing, and its next life would start a second
+# copy. That process is known by pid, start time and boot; a zombie is none.
+_SCRIPT = """\
+# How {instance} runs. Written by hero_livekit_units, read at each start.
+read -r boot </proc/sys/kernel/random/boot_id
+born() {{
+    {{ read -r all <"/proc/$1/stat"; }} 2>/dev/null || return
+    set -- ${{all##*) }}
+    [ "$1" = Z ] || echo "$boot ${{20}}"
+}}
+if {{ read -r pid was <{life}; }} 2>/dev/null && [ -n "$was" ] && [ "$was" = "$(born "$pid")" ]; then
+    exit 75
+fi
+echo "$$ $(born $$)" >{life} || exit
+cd {folder} || exit
+{exports}
+exec {program} >>{log} 2>&1
+"""
+_NOT_WANTED = """\
+# {instance} is not to run. Written by hero_livekit_units, read at each start.
+exit 0
+"""
+
+
 @frozen
 class Registration:
     """How an instance is to run, as it is kept beside zinit.
 
-    service: in zinit's words. wanted: whether it is to run. minimum_age_s, window_s: of its stop, in seconds.
+    service: in zinit's words. script: what it runs when it is wanted. log_file: where it writes. digest, launch_digest:
+    of the LaunchSpec. wanted: whether it is to run. minimum_age_s, window_s: of its stop, in seconds.
     """
 
     service: dict[str, Any]
+    script: str
+    log_file: str
     digest: str
+    launch_digest: str
     wanted: bool
     minimum_age_s: float
     window_s: float
 
     @property
-    def log_file(self) -> str:
-        """Where it writes."""
-        return f"{self.service['service']['dir']}/output.log"
+    def name(self) -> str:
+        """Of the service at zinit."""
+        return str(self.service["service"]["name"])
+
+    def script_of(self, instance: str) -> str:
+        """What zinit is to find in the script now."""
+        return self.script if self.wanted else _NOT_WANTED.format(instance=instance)
 
 
-def registration(spec: LaunchSpec, *, wanted: bool) -> Registration:
+def registration(spec: LaunchSpec, folder: str, *, name: str, wanted: bool) -> Registration:
     """A LaunchSpec as zinit is to run it.
 
     zinit is told of no dependency: one that is not there fails a service for good. Nobody else's port is ever taken
     (`kill_others` stays away). The count of restarts has no end, as zinit forgets what it has given up.
+
+    Args:
+        spec: how the instance runs.
+        folder: of the scripts.
+        name: of the service at zinit.
+        wanted: whether it is to run.
     """
     log = f"{spec.folder}/output.log"
-    program = shlex.quote(spec.argv[0])
-    line = f"{program} --version >/dev/null 2>&1; exec {shlex.join(spec.argv)} >> {shlex.quote(log)} 2>&1"
-    service = {
-        "service": {
-            "name": service_name(spec.instance),
-            "exec": line,
-            "dir": spec.folder,
-            "env": spec.environment,
-            "status": "start",
-        },
-        "lifecycle": {
-            "restart": "always",
-            "restart_delay_ms": max(_ms(spec.restart.delay_s), 1),
-            "restart_delay_max_ms": max(_ms(spec.restart.max_delay_s), _ms(spec.restart.delay_s), 1),
-            "max_restarts": 0,
-            "stability_period_ms": _ms(spec.restart.stable_after_s),
-            "stop_signal": spec.stop.signal,
-            "stop_timeout_ms": max(_ms(spec.stop.window_s), 1) if spec.stop.kill_after_window else _NEVER_MS,
-        },
+    script = _SCRIPT.format(
+        instance=spec.instance,
+        life=shlex.quote(f"{folder}/{service_name(spec.instance)}.life"),
+        folder=shlex.quote(spec.folder),
+        exports="\n".join(f"export {key}={shlex.quote(value)}" for key, value in spec.environment.items()),
+        program=shlex.join(spec.argv),
+        log=shlex.quote(log),
+    )
+    lifecycle = {
+        "restart": "always",
+        "restart_delay_ms": max(_ms(spec.restart.delay_s), 1),
+        "restart_delay_max_ms": max(_ms(spec.restart.max_delay_s), _ms(spec.restart.delay_s), 1),
+        "max_restarts": 0,
+        "stability_period_ms": _ms(spec.restart.stable_after_s),
+        "stop_signal": spec.stop.signal,
+        "stop_timeout_ms": max(_ms(spec.stop.window_s), 1) if spec.stop.kill_after_window else _NEVER_MS,
     }
-    return Registration(service, spec.digest, wanted, spec.stop.minimum_age_s, spec.stop.window_s)
+    return Registration(
+        service=_service(name, folder, lifecycle),
+        script=script,
+        log_file=log,
+        digest=spec.digest,
+        launch_digest=spec.launch_digest,
+        wanted=wanted,
+        minimum_age_s=spec.stop.minimum_age_s,
+        window_s=spec.stop.window_s,
+    )
+
+
+def renamed(kept: Registration, folder: str) -> Registration:
+    """The same as a service of another name, for a zinit that has the old one with other rules."""
+    base, _, number = kept.name.partition(_AGAIN)
+    name = f"{base}{_AGAIN}{int(number or 1) + 1}"
+    return evolve(kept, service=_service(name, folder, kept.service["lifecycle"]))
+
+
+def script_file(folder: str, name: str) -> str:
+    """The script that a service runs."""
+    return f"{folder}/{name}.sh"
+
+
+def _service(name: str, folder: str, lifecycle: dict[str, Any]) -> dict[str, Any]:
+    # zinit refuses a line whose first word is no program, such as `exec`.
+    line = f"/bin/sh -c : && exec /bin/sh {shlex.quote(script_file(folder, name))}"
+    return {"service": {"name": name, "exec": line, "status": "start"}, "lifecycle": lifecycle}
 
 
 def holds(stored: Any, sent: Any) -> bool:
@@ -96,9 +163,8 @@ def holds(stored: Any, sent: Any) -> bool:
 def entry(instance: str, kept: Registration | None, status: Mapping[str, Any] | None) -> Entry | None:
     """What is kept and what zinit says as our Entry; None where neither knows it.
 
-    A service that is wanted and has no process is between two lives. zinit says `exited` of one that somebody has
-    stopped at zinit, and of one that ended with status 0 and waits for its next life; only what it calls `failed`
-    surely comes back by itself.
+    A service that is wanted and has no process is between two lives. zinit says `exited` of one that was stopped, and
+    of one that ended with status 0 and waits for its next life; only what it calls `failed` surely comes back.
 
     Raises:
         KeyError, TypeError, ValueError: the answer does not have the shape of a status.
@@ -137,7 +203,7 @@ def _entry(
         state=state,
         process=process,
         digest=kept.digest if kept else "",
-        launch_digest=kept.service["service"]["env"]["HLU_DIGEST"] if kept else "",
+        launch_digest=kept.launch_digest if kept else "",
         last_error=last_error,
         log_file=kept.log_file if kept else "",
     )

@@ -1,25 +1,26 @@
 """A zinit 0.3.9 in memory, with its hazards: what our client must never do to it, and what it does by itself.
 
-It owns no processes: what it starts is a row with a pid. The real one behaves like this (measured):
+It owns no processes: what it starts is a row with the pid of some process that lives. The real one behaves like this
+(measured):
 
 - a second `service.set` of a name stops the service, and from then on nothing but `system.ping` is answered;
-- deleting one that has a process holds up every change for seconds and kills it;
+- deleting one that has a process holds up every change for seconds and kills it, and any deletion makes it lose sight
+  of another service;
 - `start` while stopping says ok and does nothing; a second `stop` sends no second signal;
 - its next life starts everything that it has a file of, and adopts nothing.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import socketserver
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
-
-_FIRST_PID = 5_000_000  # above the highest pid of Linux
 
 
 class FakeZinit:
@@ -41,7 +42,7 @@ class FakeZinit:
         self.configs: dict[str, dict[str, Any]] = {}
         self.signals: list[str] = []
         self._lock = threading.Lock()
-        self._pid = _FIRST_PID
+        self._pids = itertools.cycle(sorted(int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()))
         self._over = threading.Event()
         self._server = _Server(self.path, _Handler)
         self._server.fake = self
@@ -84,31 +85,35 @@ class FakeZinit:
         self._over.wait(30.0)
 
     def _do(self, method: str, name: str, params: dict[str, Any]) -> dict[str, Any] | None:
+        read = method in {"service.status", "service.get"}
         if method == "system.ping":
             return {"result": {"version": "0.3.9"}}
         if method == "service.set":
             return self._set(name, params["config"])
         if name not in self.configs:
-            read = method in {"service.status", "service.get"}
             return _error(-32000 if read else -32603, f"service not found: {name}")
+        if method == "service.kill" and not self.states[name]["pid"]:
+            return _error(-32603, f"service not running: {name}")
+        if read:
+            return {"result": dict((self.states if method == "service.status" else self.configs)[name])}
+        self._change(method, name, params)
+        return {"result": {"ok": True}}
+
+    def _change(self, method: str, name: str, params: dict[str, Any]) -> None:
         status = self.states[name]
         match method:
-            case "service.status":
-                return {"result": dict(status)}
             case "service.stop" if status["pid"] and status["state"] != "stopping":
                 self.signals.append(f"SIGTERM {name}")
                 slow = name in self.slow
                 self.states[name] = status | ({"state": "stopping"} if slow else {"pid": 0, "state": "exited"})
-            case "service.kill" if not status["pid"]:
-                return _error(-32603, f"service not running: {name}")
             case "service.kill":
                 self.signals.append(f"{params['signal']} {name}")
                 self.states[name] = {"name": name, "pid": 0, "state": "failed", "error": "killed by signal 9"}
+            case "service.start" if not status["pid"]:
+                self._spawn(name)
             case "service.delete":
-                if status["pid"]:
-                    self.hazards.append(f"deleted {name} while it ran")
+                self.hazards.append(f"deleted {name}")
                 del self.configs[name], self.states[name]
-        return {"result": {"ok": True}}
 
     def _set(self, name: str, config: dict[str, Any]) -> dict[str, Any] | None:
         if name in self.configs:
@@ -120,8 +125,7 @@ class FakeZinit:
         return {"result": {"name": name, "path": f"/cfg/{name}.toml", "warnings": []}}
 
     def _spawn(self, name: str) -> None:
-        self._pid += 1
-        self.states[name] = {"name": name, "pid": self._pid, "state": "running"}
+        self.states[name] = {"name": name, "pid": next(self._pids), "state": "running"}
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -23,7 +26,6 @@ from tests.strategies import BACKEND, MEDIA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from hero_livekit_units.model.launch import LaunchSpec
     from hero_livekit_units.model.observed import Entry
@@ -73,7 +75,7 @@ def test_starting_sets_once(zinit: FakeZinit, registry: ZinitRegistry) -> None:
     assert (found.state, found.wanted) == (EntryState.RUNNING, True)
     assert found.process is not None
     assert found.process.pid == pid
-    assert zinit.configs[SERVICE] == zinit_wire.registration(MEDIA, wanted=True).service
+    assert zinit.configs[SERVICE]["lifecycle"]["restart"] == "always"
 
 
 def test_a_hundred_callers_at_once_set_once(zinit: FakeZinit, registry: ZinitRegistry) -> None:
@@ -88,8 +90,8 @@ def test_a_hundred_callers_at_once_set_once(zinit: FakeZinit, registry: ZinitReg
     assert not zinit.hang
 
 
-def test_another_form_touches_nothing_that_runs(zinit: FakeZinit, registry: ZinitRegistry) -> None:
-    """It is kept, and zinit is told with the next start: stop, end, delete, set."""
+def test_another_form_touches_nothing_that_runs(zinit: FakeZinit, registry: ZinitRegistry, short_folder: Path) -> None:
+    """It is kept, and is what the next start reads; zinit hears nothing of it."""
     registry.register(MEDIA)
     registry.start(MEDIA.instance)
     zinit.asked.clear()
@@ -97,40 +99,64 @@ def test_another_form_touches_nothing_that_runs(zinit: FakeZinit, registry: Zini
     assert zinit.asked == []
     assert entry(registry).digest == "other"
     registry.restart(MEDIA.instance)
-    assert zinit.asked == [f"service.{what} {SERVICE}" for what in ("stop", "delete", "set")]
-    assert zinit.configs[SERVICE]["service"]["env"]["MORE"] == "1"
+    assert zinit.asked == [f"service.{what} {SERVICE}" for what in ("stop", "start")]
+    assert "export MORE=1\n" in script(short_folder)
     assert (zinit.hazards, zinit.signals) == ([], [f"SIGTERM {SERVICE}"])
 
 
-def test_what_is_stopped_is_deleted_and_stays_away(zinit: FakeZinit, registry: ZinitRegistry) -> None:
-    """The next life of zinit starts all that it has a file of, also what was stopped."""
+def test_other_rules_make_another_service(zinit: FakeZinit, registry: ZinitRegistry, short_folder: Path) -> None:
+    """Rules of start and stop stand at zinit alone, where none may change: the old service is left to do nothing."""
     registry.register(MEDIA)
     registry.start(MEDIA.instance)
+    pid = zinit.states[SERVICE]["pid"]
+    registry.register(attrs.evolve(MEDIA, stop=attrs.evolve(MEDIA.stop, signal="SIGINT")))
+    found = entry(registry)
+    assert found.process is not None
+    assert found.process.pid == pid
+    registry.restart(MEDIA.instance)
+    again = f"{SERVICE}_again_2"
+    assert (zinit.hazards, zinit.signals) == ([], [f"SIGTERM {SERVICE}"])
+    assert (zinit.states[SERVICE]["pid"], zinit.states[again]["state"]) == (0, "running")
+    assert zinit.configs[again]["lifecycle"]["stop_signal"] == "SIGINT"
+    assert ends_at_once(script(short_folder))
+    assert not ends_at_once(script(short_folder, again))
+    found = entry(registry)
+    assert (found.state, found.wanted) == (EntryState.RUNNING, True)
     registry.stop(MEDIA.instance)
-    zinit.crash()
-    assert zinit.configs == {}
+    assert zinit.signals[1:] == [f"SIGTERM {again}"]
+    assert ends_at_once(script(short_folder, again))
+
+
+def test_what_is_stopped_stays_stopped(zinit: FakeZinit, registry: ZinitRegistry, short_folder: Path) -> None:
+    """The next life of zinit starts all that it has a file of, also what was stopped: its script ends at once."""
+    registry.register(MEDIA)
+    registry.start(MEDIA.instance)
+    assert not ends_at_once(script(short_folder))
+    registry.stop(MEDIA.instance)
     found = entry(registry)
     assert (found.state, found.wanted, found.digest) == (EntryState.STOPPED, False, MEDIA.digest)
+    assert ends_at_once(script(short_folder))
     registry.start(MEDIA.instance)
     assert entry(registry).state is EntryState.RUNNING
+    assert not ends_at_once(script(short_folder))
+    assert zinit.hazards == []
 
 
-def test_a_stop_between_two_lives_is_for_good(zinit: FakeZinit, registry: ZinitRegistry) -> None:
-    """A timer of zinit would start what was only stopped; what is deleted has none."""
+def test_a_stop_between_two_lives_is_for_good(zinit: FakeZinit, registry: ZinitRegistry, short_folder: Path) -> None:
+    """A timer of zinit starts also what was stopped meanwhile: its script ends at once."""
     registry.register(MEDIA)
     registry.start(MEDIA.instance)
     zinit.end(SERVICE, "failed", exit_code=1)
     found = entry(registry)
     assert (found.state, found.last_error) == (EntryState.WAITING, "exit status 1")
     registry.stop(MEDIA.instance)
-    assert zinit.configs == {}
+    assert ends_at_once(script(short_folder))
+    assert entry(registry).state is EntryState.STOPPED
     assert (zinit.signals, zinit.hazards) == ([], [])
 
 
-def test_what_ends_slowly_is_signalled_once_and_never_deleted_while_it_lives(
-    zinit: FakeZinit, registry: ZinitRegistry
-) -> None:
-    """A stop of hours: it is deleted by who looks after its end, and started by nobody before."""
+def test_what_ends_slowly_is_signalled_once(zinit: FakeZinit, registry: ZinitRegistry) -> None:
+    """A stop of hours: it is started by nobody before its end."""
     zinit.slow.add(SERVICE)
     registry.register(MEDIA)
     registry.start(MEDIA.instance)
@@ -144,7 +170,6 @@ def test_what_ends_slowly_is_signalled_once_and_never_deleted_while_it_lives(
     registry.stop(MEDIA.instance)
     zinit.end(SERVICE)
     assert entry(registry).state is EntryState.STOPPED
-    assert zinit.configs == {}
     assert zinit.hazards == []
 
 
@@ -292,18 +317,117 @@ def test_a_socket_says_whose_it_is(zinit: FakeZinit, short_folder: Path) -> None
         assert isinstance(registry_at(hero.path, short_folder), HeroProcRegistry)
 
 
-def test_the_line_that_zinit_runs() -> None:
-    """The program takes the shell's place, and writes to a file; it is the first word, too."""
-    line = zinit_wire.registration(MEDIA, wanted=True).service["service"]["exec"]
-    program = MEDIA.argv[0]
-    assert line.startswith(f"{program} --version >/dev/null 2>&1; exec {program} ")
-    assert line.endswith(f" >> {MEDIA.folder}/output.log 2>&1")
+def test_a_service_that_zinit_has_lost_sight_of_is_told(
+    zinit: FakeZinit, registry: ZinitRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else has deleted a service, and zinit has not noticed an end since: it would start nothing."""
+    registry.register(MEDIA)
+    registry.start(MEDIA.instance)
+    monkeypatch.setattr("hero_livekit_units.registry.zinit._LEARNT_S", 0.05)
+    zinit.states[SERVICE]["pid"] = 5_000_000  # above the highest pid of Linux
+    with pytest.raises(RegistryRefused, match="lost sight of") as raised:
+        registry.start(MEDIA.instance)
+    assert "restart zinit when nobody is in a call" in raised.value.hint
+    assert zinit.asked == [f"service.set {SERVICE}"]
+
+
+class Script:
+    """The script of an instance for which `sleep` stands, run by a real shell."""
+
+    def __init__(self, folder: Path, *, wanted: bool = True) -> None:
+        self.spec = attrs.evolve(
+            MEDIA, argv=("/bin/sh", "-c", 'echo "$$ $IT" && exec sleep 1000'), folder=str(folder), env=(("IT", "it's"),)
+        )
+        self._file = folder / "it.sh"
+        self.log = folder / "output.log"
+        kept = zinit_wire.registration(self.spec, str(folder), name="it", wanted=wanted)
+        self._file.write_text(kept.script_of(self.spec.instance))
+
+    def run(self) -> subprocess.Popen[bytes]:
+        """As zinit runs it."""
+        return subprocess.Popen(["/bin/sh", "-c", f"/bin/sh -c : && exec /bin/sh {self._file}"], cwd="/")
+
+
+@pytest.fixture
+def script_of_sleep(short_folder: Path) -> Iterator[tuple[Script, subprocess.Popen[bytes]]]:
+    """A script, and a process of it that runs."""
+    made = Script(short_folder)
+    process = made.run()
+    try:
+        deadline = time.monotonic() + 10.0
+        while not (made.log.exists() and made.log.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        yield made, process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_program_takes_the_place_of_the_script(script_of_sleep: tuple[Script, subprocess.Popen[bytes]]) -> None:
+    """Its pid is the one that zinit knows; it has its variables and writes to its log."""
+    made, process = script_of_sleep
+    assert made.log.read_text() == f"{process.pid} it's\n"
+    marks = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+    assert f"HLU_DIGEST={made.spec.launch_digest}".encode() in marks
+
+
+def test_a_script_starts_no_second_copy(script_of_sleep: tuple[Script, subprocess.Popen[bytes]]) -> None:
+    """As long as the first lives, whoever started it; after its end the next one starts, also beside its zombie."""
+    made, first = script_of_sleep
+    for _ in range(3):
+        assert made.run().wait(timeout=10.0) == 75
+    assert made.log.read_text() == f"{first.pid} it's\n"
+    first.kill()
+    until = time.monotonic() + 10.0
+    while b"Z" not in Path(f"/proc/{first.pid}/stat").read_bytes().rpartition(b")")[2] and time.monotonic() < until:
+        time.sleep(0.01)
+    second = made.run()
+    try:
+        while len(made.log.read_text().splitlines()) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert made.log.read_text().splitlines()[1:] == [f"{second.pid} it's"]
+    finally:
+        second.kill()
+        second.wait()
+
+
+@pytest.mark.parametrize("was", ["", "12", "{pid} another-boot 1", "{pid} {boot} 1", "-1 x", "* *", "$(exit)"])
+def test_a_pid_alone_is_no_life(short_folder: Path, was: str) -> None:
+    """After a restart of the machine, or much later, another process may have the pid that was written down."""
+    made = Script(short_folder)
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    (short_folder / f"{SERVICE}.life").write_text(was.format(pid=os.getpid(), boot=boot) + "\n")
+    process = made.run()
+    try:
+        until = time.monotonic() + 10.0
+        while not (made.log.exists() and made.log.read_text()) and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_script_of_what_is_not_wanted_does_nothing(short_folder: Path) -> None:
+    """It ends with status 0, and leaves nothing behind."""
+    assert Script(short_folder, wanted=False).run().wait(timeout=10.0) == 0
+    assert [path.name for path in short_folder.iterdir()] == ["it.sh"]
+
+
+def script(folder: Path, name: str = SERVICE) -> str:
+    """What a service runs."""
+    return (folder / "kept" / f"{name}.sh").read_text()
+
+
+def ends_at_once(text: str) -> bool:
+    """Whether a script starts nothing."""
+    return "exec" not in text
 
 
 def test_a_drain_of_hours_is_not_cut_short() -> None:
     """Where a definition says that nothing is killed, zinit's window is longer than anybody waits."""
-    service = zinit_wire.registration(MEDIA, wanted=True).service
+    service = zinit_wire.registration(MEDIA, "/f", name="m", wanted=True).service
     assert not MEDIA.stop.kill_after_window
     assert service["lifecycle"]["stop_timeout_ms"] > 1000 * MEDIA.stop.window_s
-    backend = zinit_wire.registration(BACKEND, wanted=True).service
+    backend = zinit_wire.registration(BACKEND, "/f", name="b", wanted=True).service
     assert backend["lifecycle"]["stop_timeout_ms"] == 1000 * BACKEND.stop.window_s
