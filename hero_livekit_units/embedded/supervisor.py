@@ -219,10 +219,11 @@ class Supervisor:
         self._resume()
 
     def _resume(self) -> None:
-        """Start what is wanted and has no job, or one of a time before."""
+        """Start what is wanted and has no job, or one of a time before; stop what is not, if that was not recorded."""
         try:
             for service in self.specs.services():
                 self._renew(service, self._to_resume(service))
+                self._stop_jobs(service.spec.name, self._not_kept(service))
         except sqlite3.Error as error:
             _log.warning("what is wanted cannot be started, it is tried again: %s", error)
             asyncio.get_running_loop().call_later(WRITE_AGAIN_S, self._resume)
@@ -238,6 +239,10 @@ class Supervisor:
             for action in service.spec.actions
             if self.specs.is_kept(service, action) and (old or action not in jobs or jobs[action].state in due)
         ]
+
+    def _not_kept(self, service: Service) -> list[str]:
+        jobs = self._of_service(service.spec.name)
+        return [job.spec.name for job in jobs if job.state not in ENDED and not self._is_kept(job)]
 
     def stop_all(self, *, force: bool) -> None:
         """End all processes for the end of the daemon. What is wanted stays, for the next one."""

@@ -17,6 +17,7 @@ from hero_livekit_units.calls.verdict import judge
 from hero_livekit_units.errors import RegistryError
 from hero_livekit_units.model.observed import Verdict
 from tests.calls.conftest import FIGURES, gaps
+from tests.embedded.running import Callers
 
 if TYPE_CHECKING:
     from tests.calls.stack import Stack
@@ -56,6 +57,31 @@ def test_a_call_survives_the_group_kill_of_its_control_plane_and_the_crash_of_he
     assert stack.identities() == before
     assert judge(reports).calls_dropped == 0
     assert [(report.disconnects, report.reconnects) for report in reports] == [(0, 0), (0, 0)]
+
+
+def test_a_call_goes_on_while_hero_proc_becomes_another_program(stack: Stack) -> None:
+    """`hlu hero-proc upgrade` under a call and under clients that ask all the time: no call of any kind is cut off."""
+    assert stack.media.ensure().converged
+    before, supervisor = stack.identities(), stack.media.status().supervisor.process
+    with Call() as call:
+        call.start([stack.seat(name, "upgrade") for name in ("alice", "bob")])
+        call.listen(BASELINE_S)
+        call.mark("upgrade")
+        with Callers(str(stack.places.socket("hero_proc"))) as callers:
+            upgrade = stack.hlu("hero-proc", "upgrade")
+        call.listen(SETTLE_S)
+        reports = call.report()
+    assert upgrade.returncode == 0, upgrade.stderr
+    assert callers.faults == []
+    assert stack.identities() == before
+    assert stack.media.status().supervisor.process == supervisor
+    assert stack.hero_proc_client.call("system.ping")["generation"] == 1
+    assert judge(reports).calls_dropped == 0
+    assert [(report.disconnects, report.reconnects) for report in reports] == [(0, 0), (0, 0)]
+    FIGURES.append(
+        f"hero_proc became another program: {len(callers.faults)} of {callers.calls} calls to it refused, the longest"
+        f" took {callers.longest_s * 1000:.0f} ms; {gaps(reports)}"
+    )
 
 
 @pytest.mark.night

@@ -7,10 +7,11 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import hero_livekit_units
 from hero_livekit_units.errors import RegistryError, RegistryRefused, RegistryUnavailable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEADLINE_S = 20.0
+_CALLERS = 2
 CHILD = Path(__file__).parents[1] / "fakes" / "child.py"
 ROOT = Path(hero_livekit_units.__file__).parents[1]
 
@@ -197,3 +199,36 @@ class Daemon:
         except RegistryUnavailable:
             return False
         return True
+
+
+class Callers:
+    """Clients that call all the time, each call on a connection of its own; what went wrong, and the longest call."""
+
+    def __init__(self, path: str) -> None:
+        self.faults: list[str] = []
+        self.calls = 0
+        self.longest_s = 0.0
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._call, args=(path,)) for _ in range(_CALLERS)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        until(lambda: self.calls > 20 * _CALLERS, "they call")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _call(self, path: str) -> None:
+        client = HeroClient(path, deadline_s=DEADLINE_S)
+        while not self._over.is_set():
+            began = time.monotonic()
+            try:
+                client.call("service.list")
+            except RegistryError as error:
+                self.faults.append(str(error))
+            self.calls += 1
+            self.longest_s = max(self.longest_s, time.monotonic() - began)

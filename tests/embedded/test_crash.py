@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import uuid
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -227,30 +228,44 @@ def test_a_restart_goes_on_after_a_crash(daemon: Daemon) -> None:
     assert pid != daemon.job("s")["pid"]
 
 
+def test_a_stop_that_was_half_recorded_goes_on(daemon: Daemon) -> None:
+    """A crash between the two records of a stop: what is not wanted does not run on."""
+    daemon.keep("s", "sleep 1000")
+    pid = daemon.job("s")["pid"]
+    daemon.crash()
+    with closing(sqlite3.connect(daemon.state / "hero_proc.db")) as db, db:
+        db.execute("UPDATE services SET wanted = 0")
+    daemon.start()
+    daemon.until_state("s", "inactive")
+    assert not lives(pid)
+
+
 def test_the_mark_finds_the_leader_only() -> None:
     """A grandchild that carries the mark too is not taken for the process."""
-    environment = {MARK: "test-of-the-mark:1", "PATH": os.environ["PATH"]}
+    mark = f"{uuid.uuid4()}:1"
+    environment = {MARK: mark, "PATH": os.environ["PATH"]}
     script = "sleep 1000 & echo $!; wait"
     with subprocess.Popen(
         ["sh", "-c", script], env=environment, start_new_session=True, stdout=subprocess.PIPE, text=True
     ) as leader:
         assert leader.stdout is not None
         grandchild = int(leader.stdout.readline())
-        found = find_marked("test-of-the-mark:1")
+        found = find_marked(mark)
         assert found is not None
         assert (leader.pid, False) == (found.pid, found.adopted), "it is a child of this very process"
         found.close()
         leader.kill()
         leader.wait()
         assert lives(grandchild)
-        assert find_marked("test-of-the-mark:1") is None
+        assert find_marked(mark) is None
         os.kill(grandchild, signal.SIGKILL)
 
 
 def test_the_mark_is_compared_whole() -> None:
     """Job 1 is not found by the mark of job 11."""
-    with subprocess.Popen(["sleep", "1000"], env={MARK: "test-of-marks:11"}, start_new_session=True) as process:
-        assert find_marked("test-of-marks:1") is None
+    mark = str(uuid.uuid4())
+    with subprocess.Popen(["sleep", "1000"], env={MARK: f"{mark}:11"}, start_new_session=True) as process:
+        assert find_marked(f"{mark}:1") is None
         process.kill()
 
 

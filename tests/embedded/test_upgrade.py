@@ -10,17 +10,15 @@ import subprocess
 import sys
 import sysconfig
 import threading
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hero_livekit_units.embedded.upgrade import CHECK_WITHIN_S
 from hero_livekit_units.errors import RegistryError
-from hero_livekit_units.herosocket.client import HeroClient
 from hero_livekit_units.version import VERSION
-from tests.embedded.running import DEADLINE_S, ROOT, child, lives, until
+from tests.embedded.running import DEADLINE_S, ROOT, Callers, child, lives, until
 
 if TYPE_CHECKING:
     from tests.embedded.running import Daemon
@@ -29,7 +27,6 @@ pytestmark = pytest.mark.servers
 
 PACKAGE = "hero_livekit_units"
 SERVES = "        version = self._version\n"
-CALLERS = 2
 
 
 def other(folder: Path, name: str, **replaced: tuple[str, str]) -> str:
@@ -68,39 +65,6 @@ def upgraded(daemon: Daemon, to: str | None = None) -> dict[str, Any]:
     )
     assert (again["pid"], again["pid_start"]) == (daemon.pid, before["pid_start"])
     return again
-
-
-class Callers:
-    """Clients that call all the time, each call on a connection of its own; what went wrong, and the longest call."""
-
-    def __init__(self, path: str) -> None:
-        self.faults: list[str] = []
-        self.calls = 0
-        self.longest_s = 0.0
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._call, args=(path,)) for _ in range(CALLERS)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        until(lambda: self.calls > 20 * CALLERS, "they call")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _call(self, path: str) -> None:
-        client = HeroClient(path, deadline_s=DEADLINE_S)
-        while not self._over.is_set():
-            began = time.monotonic()
-            try:
-                client.call("service.list")
-            except RegistryError as error:
-                self.faults.append(str(error))
-            self.calls += 1
-            self.longest_s = max(self.longest_s, time.monotonic() - began)
 
 
 def test_it_becomes_another_version(daemon: Daemon) -> None:
