@@ -104,14 +104,21 @@ class Supervisor:
 
 
 class Hero(Supervisor):
-    """The embedded hero_proc."""
+    """The embedded hero_proc.
+
+    registered: services that it knows beside its units, and that do not run.
+    """
 
     name = "hero_proc"
 
+    def __init__(self, root: Path, commands: Mapping[str, Sequence[str]], registered: int = 0) -> None:
+        self.socket = str(root / "hero_proc" / "rpc.sock")
+        self._registered = registered
+        self._client = HeroClient(self.socket, deadline_s=30.0)
+        super().__init__(root, commands)
+
     def prepare(self) -> None:
         """Its database, as an earlier daemon left it, with every unit wanted."""
-        self._socket = str(self.root / "hero_proc" / "rpc.sock")
-        self._client = HeroClient(self._socket, deadline_s=30.0)
         self.launch()
         self._ready()
         retry = {"delay_ms": 0, "max_delay_ms": 100, "stability_period_ms": 100}
@@ -120,15 +127,29 @@ class Hero(Supervisor):
             self._client.call("action.set", {"action": action | {"retry_policy": retry}})
             self._client.call("service.set", {"service": {"name": name, "actions": [name], "status": "stop"}})
             self._client.call("service.set", {"service": {"name": name, "actions": [name], "status": "start"}})
+        for number in range(self._registered):
+            name = f"registered{number:05}"
+            action = {"name": name, "script": "sleep 100000", "interpreter": "exec", "is_process": True}
+            self._client.call("action.set", {"action": action})
+            self._client.call("service.set", {"service": {"name": name, "actions": [name], "status": "stop"}})
         assert self.process is not None
         self.process.kill()
         self.process.wait()
+
+    def upgrade(self) -> None:
+        """Become another program of the same version; ends when that one answers."""
+        self._client.call("system.upgrade", {"to": None})
+        end = time.monotonic() + _READY_S
+        while not self._client.call("system.ping")["generation"]:
+            if time.monotonic() > end:
+                raise TimeoutError("no other program has come")
+            time.sleep(0.005)
 
     def launch(self) -> None:
         """Start it on its database."""
         self.run(
             *(sys.executable, "-m", "hero_livekit_units.embedded", "--log-level", "error"),
-            *("--socket", self._socket, "--state", str(self.root / "state")),
+            *("--socket", self.socket, "--state", str(self.root / "state")),
             PYTHONPATH=str(_ROOT),
         )
 

@@ -1,6 +1,9 @@
 """The embedded hero_proc beside other supervisors, in one run, with 1 and with 200 units.
 
-    python -m tests.benchmarks.supervisors [--units N] [--rounds R] [--json FILE]
+    python -m tests.benchmarks.supervisors [--units N] [--rounds R] [--registered N] [--json FILE]
+
+What no peer does stands below, for hero_proc alone: so many services that are registered and do not run, and its
+upgrade in place under clients that call all the time.
 
 Every unit is the same small program: it adds a byte to a file and sleeps, so that its start is seen in the same way
 whoever starts it. Medians and ratios count: machines are shared and noisy. A peer that is not installed is named.
@@ -21,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.benchmarks.peers import PEERS, Hero, Supervisor
+from tests.embedded.running import Callers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--units", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3, help="of each figure; the median is printed")
+    parser.add_argument("--registered", type=int, default=10_000, metavar="N", help="services that do not run")
     parser.add_argument("--json", type=Path, metavar="FILE")
     asked = parser.parse_args()
     missing = [f"{peer.name} ({why})" for peer in PEERS if (why := peer.missing())]
@@ -51,6 +56,9 @@ def main() -> int:
     for title, key, goal in GOALS:
         ratios = [ratio(found, key, count) for count in counts]
         print(f"{title:<42}{ratios[0]:>10}{ratios[1]:>12}   {goal}")
+    print(f"\nhero_proc with {asked.units} units that run and {asked.registered:,} that do not")
+    for line in crowded(asked.units, asked.registered):
+        print(f"  {line}")
     if missing:
         print(f"\nnot installed here: {', '.join(missing)}")
     if asked.json:
@@ -99,6 +107,40 @@ def one_round(peer: type[Supervisor], count: int) -> dict[str, float]:
                 row["seen_s"] = statistics.median(seen for seen, _ in kills if seen is not None)
             row["respawned_s"] = statistics.median(again for _, again in kills)
             return row
+
+
+def crowded(count: int, registered: int) -> list[str]:
+    """What is measured of hero_proc with many services: lines to print."""
+    with tempfile.TemporaryDirectory(prefix="hlu-supervisors-") as folder:
+        root = Path(folder)
+        started = [root / f"started-{number}" for number in range(count)]
+        commands = {f"unit{number:04}": unit(started[number]) for number in range(count)}
+        with contextlib.closing(Hero(root, commands, registered=registered)) as one:
+            began = time.perf_counter()
+            one.launch()
+            until(lambda: all(file.exists() for file in started[::-1]))
+            up_s = time.perf_counter() - began
+            time.sleep(1.0)
+            one_s = statistics.median(timed(one.pid_of_first) for _ in range(_STATUS_CALLS))
+            all_s = statistics.median(timed(one.status) for _ in range(_KILLS))
+            seen_s, again_s = (
+                statistics.median(figures) for figures in zip(*killed_often(one, started[0]), strict=True)
+            )
+            memory_mb = sum(pss_mb(pid) for pid in one.pids())
+            with Callers(one.socket, method="system.ping") as callers:
+                upgrade_s = timed(one.upgrade)
+        return [
+            f"launch to all up {up_s:.2f} s, memory (PSS) {memory_mb:.1f} MB",
+            f"status of one p50 {one_s * 1000:.2f} ms, of all p50 {all_s * 1000:.1f} ms",
+            f"killed to seen p50 {seen_s * 1000:.1f} ms, to respawned p50 {again_s * 1000:.1f} ms",
+            f"upgrade in place {upgrade_s:.2f} s, {len(callers.faults)} of {callers.calls} calls refused meanwhile",
+            f"the longest call meanwhile took {callers.longest_s * 1000:.0f} ms",
+        ]
+
+
+def killed_often(one: Supervisor, started: Path) -> list[tuple[float, float]]:
+    """As `killed`, some times, of a supervisor that can be asked."""
+    return [(seen or 0.0, again) for seen, again in (killed(one, started) for _ in range(_KILLS))]
 
 
 def unit(started: Path) -> list[str]:

@@ -204,7 +204,8 @@ class Daemon:
 class Callers:
     """Clients that call all the time, each call on a connection of its own; what went wrong, and the longest call."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, method: str = "service.list") -> None:
+        self._method = method
         self.faults: list[str] = []
         self.calls = 0
         self.longest_s = 0.0
@@ -227,7 +228,7 @@ class Callers:
         while not self._over.is_set():
             began = time.monotonic()
             try:
-                client.call("service.list")
+                client.call(self._method)
             except RegistryError as error:
                 self.faults.append(str(error))
             self.calls += 1
