@@ -58,6 +58,7 @@ class Journal:
             desired=look.desired,
             attend=lambda spec, timeout_s: world.attend(spec, timeout_s, (secrets or {}).get("api_keys")),
             disk=world.disk,
+            kernel=world.kernel,
             rooms=world.rooms,
             clock=clock.monotonic_s,
             sleep=clock.sleep,

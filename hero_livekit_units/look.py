@@ -13,6 +13,7 @@ from attrs import frozen
 from hero_livekit_units.errors import RegistryError, RegistryProtocolError
 from hero_livekit_units.execute.files import DISK, Disk
 from hero_livekit_units.execute.lock import acting_lock
+from hero_livekit_units.execute.lost import KERNEL, Kernel
 from hero_livekit_units.livekit.attendance import see_attendance
 from hero_livekit_units.livekit.keys import read_all
 from hero_livekit_units.livekit.roomservice import ROOM_SERVICE, RoomService
@@ -58,7 +59,7 @@ class Wish:
 
 @frozen
 class World:
-    """Where a caller acts: the supervisor, who looks, the folder of the group, the time, the disk, the rooms.
+    """Where a caller acts: the supervisor, who looks, the group's folder, the time, the disk, the rooms, the kernel.
 
     attend: who is in the calls of an instance, by name; see `see_attendance`.
     """
@@ -69,6 +70,7 @@ class World:
     clock: Clock = Clock()
     disk: Disk = DISK
     rooms: RoomService = ROOM_SERVICE
+    kernel: Kernel = KERNEL
     attend: Callable[[LaunchSpec, float, Mapping[str, str] | None], Attendance | None] = see_attendance
 
     def lock(self) -> AbstractContextManager[None]:

@@ -53,13 +53,14 @@ born() {{
     [ "$1" = Z ] || echo "$boot ${{20}}"
 }}
 if {{ read -r pid was <{life}; }} 2>/dev/null && [ -n "$was" ] && [ "$was" = "$(born "$pid")" ]; then
-    exit 75
+    exit {lives}
 fi
 echo "$$ $(born $$)" >{life} || exit
 cd {folder} || exit
 {exports}
 exec {program} >>{log} 2>&1
 """
+_LIVES = 75  # "try again later" in sysexits.h, and no exit status of a program of ours
 _NOT_WANTED = """\
 # {instance} is not to run. Written by hero_livekit_units, read at each start.
 exit 0
@@ -108,6 +109,7 @@ def registration(spec: LaunchSpec, folder: str, *, name: str, wanted: bool) -> R
     log = f"{spec.folder}/output.log"
     script = _SCRIPT.format(
         instance=spec.instance,
+        lives=_LIVES,
         life=shlex.quote(f"{folder}/{service_name(spec.instance)}.life"),
         folder=shlex.quote(spec.folder),
         exports="\n".join(f"export {key}={shlex.quote(value)}" for key, value in spec.environment.items()),
@@ -213,6 +215,8 @@ def _last_error(status: Mapping[str, Any]) -> str:
     if status.get("error"):
         return str(status["error"])
     code = status.get("exit_code")
+    if code == _LIVES:
+        return "not started: the process of an earlier start lives"
     return "" if code is None else f"exit status {code}"
 
 

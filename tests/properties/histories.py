@@ -60,8 +60,9 @@ class History:
         Broken: from `happen` and `settle`.
     """
 
-    def __init__(self, *, steering: bool, release: str = OPEN[-1]) -> None:
+    def __init__(self, *, steering: bool, adopts: bool = True, release: str = OPEN[-1]) -> None:
         self.host = Host(steering=steering)
+        self.host.adopts = adopts
         self.first = self.release = release
         self.events: list[Event] = []
         self._kept: tuple[Asked, Plan] | None = None
@@ -268,9 +269,14 @@ class History:
         self._as_wanted()
 
     def _end_orphans(self) -> None:
-        """Whoever started them ends those that the supervisor has lost: nothing of ours would."""
+        """Whoever started them ends those that the supervisor has lost, where nothing of ours would.
+
+        Ours would under a supervisor that adopts nothing; except what has no port open, which nobody can find.
+        """
         for process in [process for process in self.host.processes.values() if process.spec is not None]:
             assert process.spec is not None
+            if process.ports and not self.host.adopts:
+                continue
             job = self.host.jobs.get(process.spec.instance)
             if job is None or job.process != process.id:
                 self.host.kill_process(process)
@@ -408,13 +414,13 @@ def _in_calls(dice: random.Random) -> tuple[Event, ...]:
     return (("ensure",), ("pass_time", 12.0), *rooms, _drain(dice, None))
 
 
-def by_dice(dice: random.Random, *, most: int = 20) -> History:
-    """A whole history with its end.
+def by_dice(dice: random.Random, *, adopts: bool = True, most: int = 20) -> History:
+    """A whole history with its end, under a supervisor that adopts or does not.
 
     Raises:
         Broken: a rule did not hold; its `history` is the one.
     """
-    history = History(steering=dice.random() < 0.6, release=dice.choice(OPEN))
+    history = History(steering=dice.random() < 0.6, adopts=adopts, release=dice.choice(OPEN))
     try:
         for event in dice.choice(((), (), (("front",),), (("front",), *_in_calls(dice)), _in_calls(dice))):
             history.happen(event)
@@ -428,9 +434,9 @@ def by_dice(dice: random.Random, *, most: int = 20) -> History:
     return history
 
 
-def again(events: Sequence[Event], *, steering: bool, release: str) -> str:
+def again(events: Sequence[Event], *, steering: bool, release: str, adopts: bool = True) -> str:
     """Repeat a history; what is broken, or ""."""
-    history = History(steering=steering, release=release)
+    history = History(steering=steering, adopts=adopts, release=release)
     try:
         for event in events:
             history.happen(event)
@@ -440,13 +446,13 @@ def again(events: Sequence[Event], *, steering: bool, release: str) -> str:
     return ""
 
 
-def smallest(events: Sequence[Event], *, steering: bool, release: str) -> list[Event]:
+def smallest(events: Sequence[Event], *, steering: bool, release: str, adopts: bool = True) -> list[Event]:
     """A history that still breaks a rule, and of which nothing can be left out."""
     left = list(events)
     at = 0
     while at < len(left):
         fewer = left[:at] + left[at + 1 :]
-        if again(fewer, steering=steering, release=release):
+        if again(fewer, steering=steering, adopts=adopts, release=release):
             left, at = fewer, 0
         else:
             at += 1

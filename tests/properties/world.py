@@ -24,6 +24,7 @@ from hero_livekit_units.drains import cancel_drain, order_drain
 from hero_livekit_units.ensure import ensure
 from hero_livekit_units.errors import EntryNotFound, RegistryUnavailable, StepFailed, StepTimedOut, UnitsError
 from hero_livekit_units.execute.files import Disk
+from hero_livekit_units.execute.lost import Kernel
 from hero_livekit_units.livekit.desired import BACKEND, MEDIA, desired_state
 from hero_livekit_units.livekit.gate import Shut, parse
 from hero_livekit_units.livekit.roomservice import RoomService
@@ -214,13 +215,16 @@ class Client:
 class Host:
     """A host; nothing is on it.
 
-    steering: whether a join for a room that exists is sent to the slot that has it. broken: rules that were broken.
-    effects: everything that was done to the supervisor or the files, in order.
+    steering: whether a join for a room that exists is sent to the slot that has it. adopts: whether the next life of
+    the supervisor finds what this one has started; if not, what it starts in its place sees that, and ends at once, as
+    a script at zinit does. broken: rules that were broken. effects: everything that was done to the supervisor or the
+    files, in order.
     """
 
     def __init__(self, *, steering: bool) -> None:
         self.steering = steering
         self.follows = False
+        self.adopts = True
         self.now_s = 1000.0
         self.wall_offset_s = 1_700_000_000.0
         self.broken: list[str] = []
@@ -519,12 +523,16 @@ class Host:
             self._in(comeback_s, self.supervisor_returns)
 
     def supervisor_returns(self) -> None:
-        """It adopts what lives, takes in what ended, and goes on."""
+        """It adopts what lives, takes in what ended, and goes on; or forgets what it had, and starts what is wanted."""
         if not self.away:
             return
         self.away = False
         for job in self.jobs.values():
-            if job.process is not None:
+            if not self.adopts:
+                job.process, job.signal_due_s, job.due_s, job.state = None, None, None, EntryState.STOPPED
+                if job.wanted:
+                    self.launch_now(job)
+            elif job.process is not None:
                 process = self.processes.get(job.process.pid)
                 if process is None or process.id != job.process:
                     self._take_end(job, "it ended while no supervisor ran, exit code unknown")
@@ -572,6 +580,10 @@ class Host:
 
     def _begin(self, job: Job) -> None:
         job.due_s, job.follow = None, False
+        if not self.adopts and self.alive(job.life.instance):
+            job.began_s = self.now_s
+            self._take_end(job, "not started: the process of an earlier start lives")
+            return
         process = self.launch(job.life)
         job.state, job.process, job.began_s = EntryState.RUNNING, process.id, self.now_s
 
@@ -884,6 +896,33 @@ class ModelRooms(RoomService):
         return process
 
 
+class ModelKernel(Kernel):
+    """Signals to the processes of the host."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def send(self, process: ProcessId, name: str) -> None:
+        """To this very process, if it lives."""
+        self._host.act(f"send {name} to pid {process.pid}", partial(self._send, process, name), asks=False)
+
+    def _send(self, id_: ProcessId, name: str) -> None:
+        if not self.lives(id_):
+            return
+        process = self._host.processes[id_.pid]
+        if process.spec is not None and process.spec.carries_calls:
+            self._host.may_hit(process, name)
+        if name == "SIGKILL":
+            self._host.kill_process(process)
+        else:
+            self._host.stop_signal(process)
+
+    def lives(self, process: ProcessId) -> bool:
+        """Whether it has not ended."""
+        found = self._host.kernel(process.pid)
+        return found is not None and found.id == process
+
+
 class ModelRegistry:
     """The supervisor of the host, as the Registry port has it."""
 
@@ -896,7 +935,8 @@ class ModelRegistry:
         host.look()
         if host.away:
             return Survey(_SILENT, None)
-        return Survey(_ANSWERING, {name: _entry(host.jobs[name]) for name in instances if name in host.jobs})
+        answering = attrs.evolve(_ANSWERING, adopts=host.adopts)
+        return Survey(answering, {name: _entry(host.jobs[name]) for name in instances if name in host.jobs})
 
     def register(self, spec: LaunchSpec) -> bool:
         """A new service is wanted from now on, and starts with the supervisor or when it is asked to."""
@@ -1152,6 +1192,7 @@ def place(host: Host) -> Place:
         clock,
         ModelDisk(host),
         ModelRooms(host),
+        ModelKernel(host),
         attend(host),
         host=host,
     )
