@@ -1,14 +1,16 @@
-"""Real livekit-servers and a real zinit for the tests, kept between runs.
+"""Real livekit-servers, a real zinit and the meta-schema of OpenRPC for the tests, kept between runs.
 
 python -m tests.servers     have all of them, before a test that needs one is counting its time
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from pathlib import Path
 
@@ -22,6 +24,7 @@ KEPT = Path(__file__).parent.parent / ".cache" / "bin"
 # Every release that `go install` can build from what the module proxy has.
 BUILT = ("1.9.12", "1.11.0", "1.13.3", "1.13.5")
 ZINIT = "0.3.9"  # the last public ancestor of hero_proc
+META_SCHEMA = "1.14.9"  # of OpenRPC
 
 
 def built_server(version: str = "", reporter: Reporter = SILENT) -> Path:
@@ -63,6 +66,38 @@ def zinit_server(folder: Path = KEPT, path: str = "") -> Path:
     return program
 
 
+def openrpc_meta_schema(folder: Path = KEPT) -> Path:
+    """What OpenRPC's authors publish to check documents with: a JSON Schema, out of their npm package.
+
+    Raises:
+        RuntimeError: there is no npm, it cannot fetch the package, or that is another one than it was.
+    """
+    kept = folder / f"openrpc-meta-schema-{META_SCHEMA}.json"
+    if kept.exists():
+        return kept
+    npm = shutil.which("npm")
+    if npm is None:
+        raise RuntimeError("the tests need npm to fetch the meta-schema of OpenRPC: your system's package `npm`")
+    what = f"@open-rpc/meta-schema@{META_SCHEMA}"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(prefix=".openrpc-", dir=folder) as root:
+        pack = subprocess.run([npm, "pack", "--silent", what], cwd=root, capture_output=True, text=True, check=False)
+        if pack.returncode:
+            raise RuntimeError(f"npm pack {what} failed: {pack.stderr.strip()}")
+        with tarfile.open(Path(root, pack.stdout.strip())) as package:
+            file = package.extractfile("package/index.js")
+            assert file is not None
+            script = file.read().decode()
+        # A module that exports one object, written as JSON.
+        found = script.partition("exports.openrpcDocument = {")[2].partition("};\n")[0]
+        if not found:
+            raise RuntimeError(f"{what} is not what it was")
+        fresh = Path(root, "schema.json")
+        fresh.write_text(json.dumps(json.loads("{" + found + "}")))
+        fresh.replace(kept)
+    return kept
+
+
 def main() -> int:
     """Have all of them."""
     for version in BUILT:
@@ -70,7 +105,7 @@ def main() -> int:
             path = built_server(version, reporter)
         sys.stdout.write(f"{path}\n")
         sys.stdout.flush()
-    sys.stdout.write(f"{zinit_server()}\n")
+    sys.stdout.write(f"{zinit_server()}\n{openrpc_meta_schema()}\n")
     return 0
 
 

@@ -15,17 +15,24 @@ from hero_livekit_units.herosocket.rpc import ServiceError, invalid_params
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    Around = Callable[[str, Callable[..., Awaitable[Any]]], Callable[..., Awaitable[Any]]]
+
 STORAGE = -32010
 
 
-def registry_of(*owners: object) -> MethodRegistry:
-    """All methods `group_verb` of some objects, as `group.verb`."""
+def _as_it_is(_name: str, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    return method
+
+
+def registry_of(*owners: object, around: Around = _as_it_is) -> MethodRegistry:
+    """All methods `group_verb` of some objects, as `group.verb`, each as `around` makes it of its name and itself."""
     found = MethodRegistry()
     for owner in owners:
         for name in sorted(vars(type(owner))):
             group, _, verb = name.partition("_")
             if group and verb:
-                found.add_method(_answering(getattr(owner, name)), f"{group}.{verb}")
+                wire_name = f"{group}.{verb}"
+                found.add_method(around(wire_name, _answering(getattr(owner, name))), wire_name)
     return found
 
 

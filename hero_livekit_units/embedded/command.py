@@ -12,6 +12,9 @@ from hero_livekit_units.embedded.logtrim import LogLimits
 from hero_livekit_units.errors import DaemonError
 from hero_livekit_units.version import VERSION
 
+# Named here, as what they do is not imported where none is asked for.
+QUIRKS = ("errors", "green-while-dead", "red-while-alive", "set-restarts", "stop-window")
+
 if TYPE_CHECKING:
     from hero_livekit_units.embedded.handover import Handover
 
@@ -25,6 +28,14 @@ def _positive(text: str) -> float:
     if not 0 < found < 1e9:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return found
+
+
+def _quirks(text: str) -> tuple[str, ...]:
+    """Names of faults."""
+    names = tuple(text.split(","))
+    if unknown := set(names) - set(QUIRKS):
+        raise argparse.ArgumentTypeError(f"{min(unknown)!r} is none of {', '.join(QUIRKS)}")
+    return names
 
 
 def obey(handover: Handover | None) -> int:
@@ -59,6 +70,13 @@ def obey(handover: Handover | None) -> int:
         metavar="DAYS",
         help="kept of each log file (default: %(default)g)",
     )
+    parser.add_argument(
+        "--quirks",
+        type=_quirks,
+        default=(),
+        metavar="NAME,...",
+        help="have these faults of real supervisors, to test a client: " + ", ".join(QUIRKS),
+    )
     arguments = parser.parse_args()
     limits = LogLimits(round(arguments.log_mib * 2**20), arguments.log_days * 86400)
     logging.basicConfig(
@@ -68,7 +86,7 @@ def obey(handover: Handover | None) -> int:
         if arguments.check:
             print(check(arguments.state, VERSION))  # noqa: T201  for the one who asked
             return 0
-        return run(arguments.socket, arguments.state, VERSION, limits, handover)
+        return run(arguments.socket, arguments.state, VERSION, limits, handover, arguments.quirks)
     except DaemonError as error:
         advice = f" ({error.hint})" if error.hint else ""
         print(f"{error}{advice}", file=sys.stderr)  # noqa: T201  for the one who started it

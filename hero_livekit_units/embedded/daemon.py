@@ -30,6 +30,7 @@ from hero_livekit_units.herosocket.server import HeroServer, HeroService
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hero_livekit_units.embedded.answering import Around
     from hero_livekit_units.herosocket.listener import Listener
 
 # Named, not imported: the loader brings in what no daemon should carry, and plugins that none should trust.
@@ -38,7 +39,14 @@ _LOADER = "hero_livekit_units.loader"
 _log = logging.getLogger(__name__)
 
 
-def run(socket_path: str, state_dir: str, version: str, log_limits: LogLimits, handover: Handover | None) -> int:
+def run(
+    socket_path: str,
+    state_dir: str,
+    version: str,
+    log_limits: LogLimits,
+    handover: Handover | None,
+    quirks: Sequence[str] = (),
+) -> int:
     """Serve until SIGTERM, SIGINT or system.shutdown. The processes go on; the next daemon finds them again.
 
     On system.upgrade this process becomes another program, which goes on here. Where that one cannot serve, it becomes
@@ -50,6 +58,7 @@ def run(socket_path: str, state_dir: str, version: str, log_limits: LogLimits, h
         version: that it says it has.
         log_limits: of the logs of the processes.
         handover: from the program that this one replaces, None when it was started anew.
+        quirks: names of faults that it is to have, see `quirks`.
 
     Returns:
         The exit status.
@@ -61,7 +70,7 @@ def run(socket_path: str, state_dir: str, version: str, log_limits: LogLimits, h
     keep_descriptors_private()
     state_dir = os.path.abspath(state_dir)  # noqa: PTH100
     with ExitStack() as held:
-        daemon = _Daemon(state_dir, version, log_limits, handover)
+        daemon = _Daemon(state_dir, version, log_limits, handover, quirks)
         try:
             state_lock = handover.state_lock if handover else _take_state(state_dir)
             held.callback(os.close, state_lock)
@@ -126,14 +135,25 @@ def openrpc(version: str) -> dict[str, Any]:
     return document
 
 
+def _around(names: Sequence[str], supervisor: Supervisor) -> dict[str, Around]:
+    if not names:
+        return {}
+    from hero_livekit_units.embedded.quirks import Quirk, Quirks  # noqa: PLC0415  tests of clients alone ask for it
+
+    return {"around": Quirks([Quirk(name) for name in names], supervisor).around}
+
+
 class _Daemon:
     """What serves between two execs. `serves`: calls are answered, so there is no way back any more."""
 
-    def __init__(self, state_dir: str, version: str, log_limits: LogLimits, handover: Handover | None) -> None:
+    def __init__(
+        self, state_dir: str, version: str, log_limits: LogLimits, handover: Handover | None, quirks: Sequence[str]
+    ) -> None:
         self._state_dir = state_dir
         self._version = version
         self._log_limits = log_limits
         self._handover = handover
+        self._quirks = quirks
         self.generation = handover.generation if handover else 0
         self.serves = False
 
@@ -160,7 +180,7 @@ class _Daemon:
         plugins = Plugins([sys.executable, "-m", _LOADER], self._state_dir, supervisor.specs)
         methods = Methods(supervisor, store, health, plugins, version, end, upgrade)
         service = HeroService("hero_proc", "Hero Proc (embedded)", version, "Keeps processes alive.", openrpc(version))
-        server = HeroServer(service, methods.registry())
+        server = HeroServer(service, methods.registry(**_around(self._quirks, supervisor)))
         supervisor.recover()
         await server.start(listener)
         self.serves = True

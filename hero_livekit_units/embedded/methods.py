@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pjrpc.server import MethodRegistry
 
     from hero_livekit_units.embedded import shapes
+    from hero_livekit_units.embedded.answering import Around
     from hero_livekit_units.embedded.health import Health
     from hero_livekit_units.embedded.plugins import Plugins
     from hero_livekit_units.embedded.spec import ActionSpec
@@ -64,9 +65,9 @@ class Methods:
         self._upgrade = upgrade
         self._began = time.monotonic()
 
-    def registry(self) -> MethodRegistry:
-        """All methods for the dispatcher, those of `Keeping` too."""
-        return registry_of(self, self._keeping)
+    def registry(self, **around: Around) -> MethodRegistry:
+        """All methods for the dispatcher, those of `Keeping` too; see `registry_of`."""
+        return registry_of(self, self._keeping, **around)
 
     # -- system
 

@@ -123,12 +123,13 @@ class ZinitRegistry:
     def kill(self, instance: str) -> None:
         """SIGKILL to what zinit has of it."""
         with self._store.lock():
-            name = _name(instance, self._store.units().get(instance))
+            kept = self._store.units().get(instance)
+            name = _name(instance, kept)
             try:
                 self._client.call("service.kill", {"name": name, "signal": "SIGKILL"})
-            except RegistryRefused:
+            except RegistryRefused as error:
                 # It may have ended by itself since it was looked at, and that is all that was wanted.
-                if not self._has_ended(name, 0.0):
+                if isinstance(error, EntryNotFound) if kept is None else not self._has_ended(name, 0.0):
                     raise
 
     def restart(self, instance: str) -> None:

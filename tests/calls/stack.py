@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -24,9 +23,8 @@ from hero_livekit_units.model.observed import ProcessId
 from hero_livekit_units.observe.kernel import is_alive
 from hero_livekit_units.places import find_places
 from hero_livekit_units.procfs import start_time_of
-from hero_livekit_units.registry.zinit_client import ZinitClient, speaks_zinit
 from tests.calls.media import free_ports
-from tests.servers import zinit_server
+from tests.zinit_daemon import ZinitDaemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -178,69 +176,39 @@ class Stack:
 
 
 class ZinitStack(Stack):
-    """A stack whose supervisor is a real zinit with a `/run` of its own; that takes root."""
+    """A stack whose supervisor is a real zinit."""
 
     def __init__(self, livekit_server: Path) -> None:
         super().__init__(livekit_server)
-        self.zinit: subprocess.Popen[bytes] | None = None
+        self.zinit = ZinitDaemon(self.root, self.places.zinit, self.environment)
         self.media = Media.connect(socket=str(self.places.zinit), places=self.places)
 
     def start_hero_proc(self) -> ProcessId:
         """Start zinit, or its next life, and wait until it answers."""
-        # Its state of a planned restart lies in /run/zinit, whoever runs it: no other zinit may find this one's.
-        run = self.root / "run"
-        run.mkdir(exist_ok=True)
-        config = self.root / "zinit"
-        config.mkdir(exist_ok=True)
-        daemon = shlex.join([str(zinit_server()), "-c", str(config), "-s", str(self.places.zinit)])
-        script = f"mount --bind {shlex.quote(str(run))} /run && exec {daemon}"
-        self.places.zinit.parent.mkdir(parents=True, exist_ok=True)
-        with (self.root / "zinit.log").open("ab") as log:
-            self.zinit = subprocess.Popen(
-                ["unshare", "-m", "sh", "-c", script],
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.until("zinit answers", self._zinit_answers)
+        self.zinit.start()
         started = start_time_of(self.zinit.pid)
         assert started is not None
         return ProcessId(self.zinit.pid, started)
 
     def kill_hero_proc(self) -> None:
         """`kill -9` of zinit."""
-        assert self.zinit is not None
         self.zinit.kill()
-        self.zinit.wait()
-
-    def zinit_call(self, method: str, **params: Any) -> Any:
-        """Ask zinit itself."""
-        return ZinitClient(str(self.places.zinit), deadline_s=5.0).call(method, params)
 
     def close(self) -> None:
         """Stop the media, calls or not, then zinit, and see that nothing of it lives."""
         for plane in self._planes:
             plane.kill()
             plane.wait()
-        if self.zinit is None or self.zinit.poll() is not None:
-            self.start_hero_proc()
-        assert self.zinit is not None
+        if not self.zinit.lives:
+            self.zinit.start()
         pids = [pid for pid, _ in self.identities().values() if pid]
         stopped = self.hlu("stop", "--allow-drop")
-        self.zinit_call("system.shutdown")
-        self.zinit.wait(timeout=DEADLINE_S)
+        self.zinit.end()
         left = [pid for pid in pids if Path("/proc", str(pid)).exists() and is_ours(pid, self.root)]
         for pid in left:
             os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.root, ignore_errors=True)
         assert not left, f"still running: {left}\n{stopped.stdout}{stopped.stderr}"
-
-    def _zinit_answers(self) -> bool:
-        assert self.zinit is not None
-        assert self.zinit.poll() is None, (self.root / "zinit.log").read_text()
-        return speaks_zinit(str(self.places.zinit))
 
 
 class FrontedStack(Stack):

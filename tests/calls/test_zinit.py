@@ -96,7 +96,7 @@ def test_what_nobody_is_in_is_zinit_s_again_after_its_crash(stack: ZinitStack) -
     stack.kill_hero_proc()
     assert [seen.verdict for seen in stack.media.status().instances] == [Verdict.HEALTHY] * 2
     stack.start_hero_proc()
-    assert SERVICE in stack.zinit_call("service.list")  # the copy
+    assert SERVICE in stack.zinit.call("service.list")  # the copy
     # In its first moments a copy has not met the busy port yet.
     stack.until("both are seen as they were", lambda: stack.identities() == before, within_s=60.0)
     stack.until("the lost ones are replaced", lambda: stack.media.ensure().converged, within_s=60.0)

@@ -16,7 +16,6 @@ from hero_livekit_units.embedded import document
 from hero_livekit_units.embedded.daemon import openrpc
 from hero_livekit_units.embedded.health import Health
 from hero_livekit_units.embedded.spec import parse_action, parse_service
-from tests.embedded.openrpc_rules import faults_of
 from tests.embedded.running import child, until
 
 if TYPE_CHECKING:
@@ -56,38 +55,6 @@ def test_the_daemon_does_without_what_makes_the_document() -> None:
     assert "hero_livekit_units.embedded.methods" in loaded
     unwanted = {"msgspec", "ctypes"} | {f"hero_livekit_units.embedded.{name}" for name in _MAKES_THE_DOCUMENT}
     assert loaded & unwanted == set()
-
-
-def test_the_document_keeps_the_rules() -> None:
-    """It is an OpenRPC document, each schema in it is a JSON Schema, and every reference leads somewhere."""
-    assert faults_of(openrpc("1.2.3")) == []
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "fault"),
-    [
-        (["openrpc"], "2", "openrpc: '2' does not match"),
-        (["methods", 1, "nam"], "x", "methods.1: 'nam' does not match any of the regexes"),
-        (["methods", 1, "params"], {}, "methods.1.params: {} is not of type 'array'"),
-        (
-            ["methods", 3, "params", 0, "schema"],
-            {"type": "text"},
-            "methods.3.params.0.schema.type: 'text' is not valid",
-        ),
-        (["methods", 1, "errors", 0], {"code": "5", "message": ""}, "methods.1.errors.0.code: '5' is not of type"),
-        (["methods", 1, "name"], "rpc.discover", "methods: two are called rpc.discover"),
-        (["methods", 1, "errors", 0], {"$ref": "#/components/errors/X"}, "#/components/errors/X leads nowhere"),
-        (["components", "schemas", "Job"], {"$ref": "#/x"}, "#/x leads nowhere"),
-    ],
-    ids=["version", "key", "params", "schema", "error", "twice", "reference", "reference-in-schema"],
-)
-def test_a_document_against_the_rules_is_found(path: list[Any], value: Any, fault: str) -> None:
-    """The check of the document sees what is wrong in it."""
-    broken = place = openrpc("1")
-    for step in path[:-1]:
-        place = place[step]
-    place[path[-1]] = value
-    assert any(fault in found for found in faults_of(broken))
 
 
 def test_the_document_is_described() -> None:

@@ -1,6 +1,7 @@
 """A program that misbehaves on purpose, started as a child of the supervisor under test.
 
 child.py count FILE           appends a line to FILE for each SIGTERM, and ends on none
+child.py note FILE SECONDS    as count, and ends that long after the first SIGTERM; FILE begins with its pid
 child.py exit STATUS          prints a last word and exits
 child.py once FILE STATUS     exits with STATUS the first time, later runs for ever (FILE remembers)
 child.py end-after SECONDS    takes its time to end on SIGTERM
@@ -43,6 +44,20 @@ def _count(file: str) -> None:
     signal.signal(signal.SIGTERM, note)
     with Path(file).open("a", encoding="ascii") as out:
         out.write("ready\n")
+    _forever()
+
+
+def _note(file: str, seconds: str) -> None:
+    def note(number: int, _: FrameType | None) -> None:
+        with Path(file).open("a", encoding="ascii") as out:
+            out.write(f"{number}\n")
+        if float(seconds) >= 0.0:
+            signal.signal(signal.SIGALRM, lambda *_: sys.exit(0))
+            signal.setitimer(signal.ITIMER_REAL, max(float(seconds), 0.001))
+
+    signal.signal(signal.SIGTERM, note)
+    with Path(file).open("a", encoding="ascii") as out:
+        out.write(f"pid {os.getpid()}\n")
     _forever()
 
 
@@ -140,6 +155,7 @@ def _environment(file: str) -> None:
 
 _MODES: dict[str, Callable[..., None]] = {
     "count": _count,
+    "note": _note,
     "exit": _exit,
     "once": _once,
     "end-after": _end_after,

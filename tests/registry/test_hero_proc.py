@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -12,7 +11,6 @@ import attrs
 import pytest
 
 from hero_livekit_units.errors import (
-    EntryNotFound,
     RegistryConflict,
     RegistryError,
     RegistryProtocolError,
@@ -21,7 +19,6 @@ from hero_livekit_units.errors import (
 )
 from hero_livekit_units.herosocket.client import HeroClient
 from hero_livekit_units.model.observed import EntryState, ProcessId, Verdict
-from hero_livekit_units.observe.kernel import see_process
 from hero_livekit_units.registry.hero_proc import HeroProcRegistry
 from hero_livekit_units.registry.port import Recorded
 from tests.fakes.hero import FakeHero, Refusal
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from hero_livekit_units.model.launch import LaunchSpec
 
 BOTH = [MEDIA.instance, BACKEND.instance]
 SERVICE = "hero_livekit_media_a"
@@ -367,101 +363,12 @@ def _pings(client: HeroClient) -> bool:
     return True
 
 
-@pytest.fixture
-def sleeper(tmp_path: Path) -> LaunchSpec:
-    """The backend's spec, but its program only sleeps."""
-    argv = (sys.executable, "-S", "-E", "-c", "import signal; signal.pause()")
-    return attrs.evolve(BACKEND, argv=argv, folder=str(tmp_path))
-
-
 @pytest.mark.servers
-def test_embedded_registering_twice_writes_once(embedded: str) -> None:
-    """The embedded hero_proc keeps every field that we write, so that nothing ever seems to differ."""
+def test_embedded_keeps_every_field(embedded: str) -> None:
+    """Of the real units too, so that nothing ever seems to differ."""
     registry = HeroProcRegistry(embedded)
     for expected in (True, False):
         assert {expected} == {registry.register(spec) for spec in (MEDIA, BACKEND)}
-
-
-@pytest.mark.servers
-def test_embedded_registering_starts_nothing(embedded: str) -> None:
-    """To register is harmless: the entry is there, and no process is."""
-    registry = HeroProcRegistry(embedded)
-    registry.register(MEDIA)
-    survey = registry.survey(BOTH)
-    assert survey.supervisor.kind == "embedded"
-    assert survey.entries is not None
-    assert list(survey.entries) == [MEDIA.instance]
-    entry = survey.entries[MEDIA.instance]
-    assert (entry.process, entry.digest) == (None, MEDIA.digest)
-
-
-@pytest.mark.servers
-def test_embedded_life_of_a_unit(embedded: str, sleeper: LaunchSpec) -> None:
-    """Start, start again, restart, stop: the entry follows, and the kernel agrees about the process."""
-    registry = HeroProcRegistry(embedded)
-
-    def process() -> ProcessId | None:
-        entries = registry.survey([sleeper.instance]).entries
-        return entries[sleeper.instance].process if entries else None
-
-    registry.register(sleeper)
-    registry.start(sleeper.instance)
-    first = until(process)
-    seen = see_process(first.pid)
-    assert seen is not None
-    assert (seen.id, seen.unit, seen.launch_digest) == (first, "lk-backend", sleeper.launch_digest)
-    registry.start(sleeper.instance)
-    assert process() == first
-    registry.restart(sleeper.instance)
-    second = until(lambda: process() if process() not in {None, first} else None)
-    assert see_process(first.pid) is None
-    registry.stop(sleeper.instance)
-    until(lambda: process() is None)
-    assert see_process(second.pid) is None
-    assert registry.register(sleeper) is False
-
-
-@pytest.mark.servers
-def test_embedded_kill(embedded: str, sleeper: LaunchSpec) -> None:
-    """After `stop` and `kill` the process is gone at once and does not come back."""
-    registry = HeroProcRegistry(embedded)
-    registry.register(sleeper)
-    registry.start(sleeper.instance)
-
-    def entry() -> Any:
-        entries = registry.survey([sleeper.instance]).entries
-        return entries[sleeper.instance] if entries else None
-
-    pid = until(lambda: entry().process).pid
-    registry.stop(sleeper.instance)
-    registry.kill(sleeper.instance)
-    until(lambda: see_process(pid) is None)
-    until(lambda: entry().state is EntryState.STOPPED)
-    assert not entry().wanted
-
-
-@pytest.mark.servers
-def test_embedded_secrets_and_history(embedded: str) -> None:
-    """Secrets come back as they were stored; a name that is not known is left out; lines are kept."""
-    registry = HeroProcRegistry(embedded)
-    registry.store_secret("api_key", "APIü")
-    assert registry.secrets(["api_key", "api_secret"]) == {"api_key": "APIü"}
-    began_s = time.time()
-    for source, text in [("hero_livekit.ensure", "it was so"), ("hero_livekit.ensured", "no"), ("hero_livekit", "no")]:
-        registry.record(source, text)
-    registry.record("hero_livekit.ensure", "and then ü")
-    lines = registry.history("hero_livekit.ensure", 10)
-    assert [line.text for line in lines] == ["it was so", "and then ü"]
-    assert began_s - 0.001 <= lines[0].at_s <= lines[1].at_s <= time.time()
-    assert registry.history("hero_livekit.ensure", 1) == lines[-1:]
-
-
-@pytest.mark.servers
-def test_embedded_does_not_know_a_name(embedded: str) -> None:
-    """Acting on what was never registered is refused by name."""
-    with pytest.raises(EntryNotFound):
-        HeroProcRegistry(embedded).start(MEDIA.instance)
-    assert os.path.exists(embedded)  # noqa: PTH110  it still serves
 
 
 @pytest.mark.servers
