@@ -250,9 +250,21 @@ def keep_descriptors_private() -> None:
                 os.set_inheritable(int(name), False)  # noqa: FBT003
 
 
+def log_start(path: str) -> int:
+    """Where in its log file a process that is started now begins to write, in bytes."""
+    size = _size(path)
+    return 0 if size > LARGEST_OLD_LOG else size
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116
+    except FileNotFoundError:
+        return 0
+
+
 def _open_log(path: str) -> int:
-    with contextlib.suppress(FileNotFoundError):
-        if os.stat(path).st_size > LARGEST_OLD_LOG:  # noqa: PTH116
-            os.replace(path, f"{path}.1")  # noqa: PTH105
+    if _size(path) > LARGEST_OLD_LOG:
+        os.replace(path, f"{path}.1")  # noqa: PTH105
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     return os.open(path, flags, 0o600)

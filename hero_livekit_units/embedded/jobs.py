@@ -23,8 +23,8 @@ from hero_livekit_units.embedded.children import Ending
 from hero_livekit_units.embedded.deaths import Death
 from hero_livekit_units.embedded.ledger import WRITE_AGAIN_S, Ledger
 from hero_livekit_units.embedded.lifecycle import ENDED, HAS_PROCESS, JobEvent, JobState, next_state
-from hero_livekit_units.embedded.logfile import last_line
-from hero_livekit_units.embedded.records import Job
+from hero_livekit_units.embedded.logfile import last_line, tail
+from hero_livekit_units.embedded.records import Job, Life
 from hero_livekit_units.embedded.restart import decide
 from hero_livekit_units.embedded.spec import Interpreter
 from hero_livekit_units.embedded.timers import Timers
@@ -117,6 +117,14 @@ class Jobs:
         """The deaths of an action of a service."""
         return self._ledger.tally(service, action)
 
+    def output(self, job_id: int, attempt: int | None, lines: int) -> list[str]:
+        """The last lines that a job has written, or an attempt of it; none where it is not known what that was."""
+        job = self._ledger[job_id]
+        if attempt is None:
+            return tail(job.log_file, lines)
+        span = self._ledger.span(job_id, attempt)
+        return tail(job.log_file, lines, *span) if span else []
+
     def forget_tallies(self, service: str) -> None:
         """Drop the deaths of a service that is deleted."""
         self._ledger.forget_tallies(service)
@@ -136,7 +144,8 @@ class Jobs:
         job = self._ledger[job_id]
         try:
             announced = evolve(job, spawning=True, next_start_ms=None)
-            self._ledger.record_first([announced])
+            start = children.log_start(job.log_file)
+            self._ledger.record_first([announced], Life(job.log_file, start, job.id, job.attempt + 1))
         except sqlite3.Error as error:
             # Without the record a crash could lead to a second copy, so the start has to wait.
             self._timers.set(WRITE_AGAIN_S, job_id, "retry", self._ledger.tell)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from hero_livekit_units.embedded.deaths import Death
-    from hero_livekit_units.embedded.records import Job
+    from hero_livekit_units.embedded.records import Job, Life
     from hero_livekit_units.embedded.store import Store
     from hero_livekit_units.embedded.timers import Timers
 
@@ -58,16 +58,20 @@ class Ledger:
         """The id that the next new job will have."""
         return self._store.next_job_id()
 
-    def record_first(self, jobs: Sequence[Job]) -> None:
-        """Write records, all or none, and take them in.
+    def record_first(self, jobs: Sequence[Job], life: Life | None = None) -> None:
+        """Write records, all or none, and take them in; with them, where in its log a life begins.
 
         Raises:
             sqlite3.Error: they could not be written.
         """
-        self._store.save_jobs(jobs)
+        self._store.save_jobs(jobs, life=life)
         for job in jobs:
             self._jobs[job.id] = job
             self._unwritten.discard(job.id)
+
+    def span(self, job_id: int, attempt: int) -> tuple[int, int | None] | None:
+        """Where in its log an attempt wrote, see `Store.span`."""
+        return self._store.span(job_id, attempt)
 
     def tally(self, service: str, action: str) -> Tally:
         """The deaths of an action of a service."""

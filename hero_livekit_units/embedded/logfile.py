@@ -19,15 +19,19 @@ def data_start(descriptor: int) -> int:
         return os.fstat(descriptor).st_size
 
 
-def tail(path: str, lines: int) -> list[str]:
-    """The last lines of a file, the eldest first; empty when there is no such file."""
+def tail(path: str, lines: int, start: int = 0, end: int | None = None) -> list[str]:
+    """The last lines of a file, the eldest first; empty when there is no such file.
+
+    start, end: only what lies between these bytes counts.
+    """
     if lines <= 0:
         return []
     try:
         with open(path, "rb") as file:  # noqa: PTH123  pathlib is not worth its memory here
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - LARGEST_READ))
-            data = file.read(LARGEST_READ)
+            there = file.seek(0, os.SEEK_END)
+            size = max(0, (there if end is None else min(end, there)) - start)
+            file.seek(start + max(0, size - LARGEST_READ))
+            data = file.read(min(size, LARGEST_READ))
     except OSError:
         return []
     kept = data.lstrip(b"\0")  # the end of a hole, where there is one

@@ -15,7 +15,6 @@ from hero_livekit_units.embedded.arguments import flag, number, signal_number, s
 from hero_livekit_units.embedded.keeping import CONTEXT, Keeping
 from hero_livekit_units.embedded.lifecycle import ENDED, ServiceState
 from hero_livekit_units.embedded.listing import Listing
-from hero_livekit_units.embedded.logfile import tail
 from hero_livekit_units.embedded.render import job_json, service_json
 from hero_livekit_units.embedded.spec import parse_action, parse_service
 from hero_livekit_units.embedded.tasks import Tasks
@@ -321,15 +320,14 @@ class Methods:
     async def job_logs(
         self, job_id: shapes.Count, attempt: shapes.Attempt = None, lines: shapes.Lines = 100
     ) -> list[shapes.OutputLine]:
-        """The end of the output of a job; all its attempts share one file.
+        """The end of the output of a job, or of one of its attempts.
 
         Raises:
             NotFound: there is no such job.
         """
-        if attempt is not None:
-            number("attempt", attempt)  # all attempts share one file, without a mark between them
+        chosen = None if attempt is None else number("attempt", attempt)
         job = self._tasks.job(number("job_id", job_id))
-        found = tail(job.log_file, min(number("lines", lines), _MOST_LINES))
+        found = self._supervisor.jobs.output(job.id, chosen, min(number("lines", lines), _MOST_LINES))
         return [{"line": line, "stream": "output", "epoch_ms": None} for line in found]
 
     # -- inside

@@ -69,3 +69,13 @@ class Service:
     context: str
     wanted: bool
     held: frozenset[str] = field(factory=frozenset)
+
+
+@frozen
+class Life:
+    """Where an attempt of a job begins to write: the byte of its log file."""
+
+    log_file: str
+    start: int
+    job_id: int
+    attempt: int

@@ -29,7 +29,7 @@ UpgradeTo = Annotated[
 ]
 Inputs = Annotated[dict[str, Any] | None, Meta(description="must be empty")]
 Signal = Annotated[str | int | None, Meta(description="name or number, by default the stop signal")]
-Attempt = Annotated[int | None, Meta(description="changes nothing: the attempts are not told apart")]
+Attempt = Annotated[int | None, Meta(description="the first is 1; by default all. Only the last 100 are told apart")]
 Release = Annotated[str | None, Meta(description="by default the newest that is not blocked")]
 Source = Annotated[str, Meta(description="who says it, dotted, such as service.action")]
 IfAbsent = Annotated[bool, Meta(description="do not overwrite")]

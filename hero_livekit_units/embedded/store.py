@@ -15,7 +15,7 @@ import sqlite3
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from attrs import fields
+from attrs import astuple, fields
 
 from hero_livekit_units.embedded.deaths import parse_tally
 from hero_livekit_units.embedded.lifecycle import JobState
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from hero_livekit_units.embedded.deaths import Tally
+    from hero_livekit_units.embedded.records import Life
 
 SCHEMA = 1
 LOGS_KEPT = 10_000
@@ -38,6 +39,12 @@ _TALLIES = """
 CREATE TABLE IF NOT EXISTS tallies (service TEXT, action TEXT, deaths TEXT NOT NULL, PRIMARY KEY (service, action))
     WITHOUT ROWID
 """
+# Where in its log file each attempt of a job begins. Came later, as well.
+_LIVES = """
+CREATE TABLE IF NOT EXISTS lives (log_file TEXT, start INTEGER, job_id INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    PRIMARY KEY (log_file, start)) WITHOUT ROWID
+"""
+LIVES_KEPT = 100  # of each log file
 _JOB_COLUMNS = tuple(column.name for column in fields(Job))
 _TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -166,6 +173,7 @@ class Store:
     def delete_service(self, name: str) -> None:
         """Delete a service with its runs and their jobs."""
         with self._transaction(synced=True):
+            self._db.execute("DELETE FROM lives WHERE job_id IN (SELECT id FROM jobs WHERE service = ?)", (name,))
             self._db.execute("DELETE FROM jobs WHERE service = ?", (name,))
             self._db.execute("DELETE FROM runs WHERE service = ?", (name,))
             self._db.execute("DELETE FROM tallies WHERE service = ?", (name,))
@@ -197,18 +205,44 @@ class Store:
         except (sqlite3.Error, ValueError, LookupError, TypeError) as error:
             raise StateFileInvalid(f"cannot read the state of the daemon: {error}") from error
 
-    def save_jobs(self, jobs: Sequence[Job], tallies: Mapping[tuple[str, str], Tally] | None = None) -> None:
-        """Insert or replace jobs, and tallies by service and action, all or none."""
+    def save_jobs(
+        self,
+        jobs: Sequence[Job],
+        tallies: Mapping[tuple[str, str], Tally] | None = None,
+        life: Life | None = None,
+    ) -> None:
+        """Insert or replace jobs, tallies by service and action, and where in its log a life begins, all or none."""
         marks = ", ".join("?" * len(_JOB_COLUMNS))
         statement = f"INSERT OR REPLACE INTO jobs ({', '.join(_JOB_COLUMNS)}) VALUES ({marks})"  # noqa: S608
         with self._transaction():
             self._db.executemany(statement, [_row(job) for job in jobs])
             rows = [(*key, json.dumps(tally.as_json())) for key, tally in (tallies or {}).items()]
             self._db.executemany("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?)", rows)
+            if life:
+                self._save_life(life)
+
+    def _save_life(self, life: Life) -> None:
+        # What is not before it belongs to a file that was moved away.
+        self._db.execute("DELETE FROM lives WHERE log_file = ? AND start >= ?", (life.log_file, life.start))
+        self._db.execute("INSERT INTO lives VALUES (?, ?, ?, ?)", astuple(life))
+        eldest = "SELECT start FROM lives WHERE log_file = ? ORDER BY start DESC LIMIT 1 OFFSET ?"
+        gone = f"DELETE FROM lives WHERE log_file = ? AND start <= ({eldest})"  # noqa: S608
+        self._db.execute(gone, (life.log_file, life.log_file, LIVES_KEPT))
+
+    def span(self, job_id: int, attempt: int) -> tuple[int, int | None] | None:
+        """From which byte of its log file to which an attempt wrote, None for its end; None when that is not known."""
+        query = "SELECT log_file, start FROM lives WHERE job_id = ? AND attempt = ?"
+        row = self._db.execute(query, (job_id, attempt)).fetchone()
+        if row is None:
+            return None
+        after = self._db.execute("SELECT min(start) FROM lives WHERE log_file = ? AND start > ?", row).fetchone()
+        return int(row[1]), after[0]
 
     def delete_runs(self, ids: Sequence[int]) -> None:
         """Delete runs and their jobs."""
         with self._transaction():
+            for id_ in ids:
+                self._db.execute("DELETE FROM lives WHERE job_id IN (SELECT id FROM jobs WHERE run_id = ?)", (id_,))
             self._db.executemany("DELETE FROM jobs WHERE run_id = ?", [(id_,) for id_ in ids])
             self._db.executemany("DELETE FROM runs WHERE id = ?", [(id_,) for id_ in ids])
 
@@ -346,6 +380,7 @@ def _prepare(db: sqlite3.Connection, path: str) -> None:
         db.execute("COMMIT")
     db.execute(_NOTES)
     db.execute(_TALLIES)
+    db.execute(_LIVES)
     # Who comes with an older version is told this one. Written only where it changes: most starts write nothing.
     if db.execute("SELECT 1 FROM meta WHERE key = 'version' AND value = ?", (VERSION,)).fetchone() is None:
         db.execute("INSERT OR REPLACE INTO meta VALUES ('version', ?)", (VERSION,))
