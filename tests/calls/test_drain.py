@@ -162,6 +162,7 @@ def test_where_joins_cannot_be_steered_a_drain_is_asked_for_by_name_and_signals_
     assert stack.identities()["livekit-server@a"] != before["livekit-server@a"]
 
 
+@pytest.mark.night
 def test_at_its_deadline_a_drain_behind_the_front_moves_everybody_if_that_was_asked_for_by_name(
     fronted: FrontedStack, livekit_servers: dict[str, Path]
 ) -> None:

@@ -184,6 +184,7 @@ def why_no_seat(stack: Stack) -> str:
     return ""
 
 
+@pytest.mark.night
 @pytest.mark.parametrize("stack", [SmallFrontedStack], indirect=True)
 def test_the_disk_fills_up_before_the_front_is_told(stack: SmallStack, livekit_servers: dict[str, Path]) -> None:
     """It goes on as it was: new rooms stay where they went, until there is room to keep where the others are."""

@@ -233,6 +233,7 @@ def test_a_move_behind_the_front(fronted: FrontedStack, livekit_servers: dict[st
     assert len(copies(fronted)) == 1
 
 
+@pytest.mark.night
 def test_no_move_where_nobody_would_come(livekit_server: Path, livekit_servers: dict[str, Path]) -> None:
     """Without the front people know their slot only: they are swapped in place, and told why."""
     stack = Stack(livekit_server)

@@ -103,6 +103,7 @@ def test_an_upgrade_that_nobody_in_a_call_notices(stack: Stack, livekit_servers:
     assert stack.media.ensure().changed is False
 
 
+@pytest.mark.night
 def test_a_slot_stays_while_it_relays_somebodys_signals(stack: Stack, livekit_servers: dict[str, Path]) -> None:
     """Who joined at its address and is in a room of the other slot would lose the call with it, so they are counted."""
     running(stack, "1.13.3", livekit_servers)
@@ -139,6 +140,7 @@ def counted(stack: Stack) -> dict[str, tuple[int | None, int | None]]:
     }
 
 
+@pytest.mark.night
 def test_what_a_killed_node_leaves_is_cleared_away_and_who_came_back_is_not(
     stack: Stack, livekit_servers: dict[str, Path]
 ) -> None:

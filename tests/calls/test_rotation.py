@@ -177,7 +177,7 @@ def test_a_rotation_under_calls(stack: RotatingStack) -> None:
     assert not [value for value in (old_secret, new_secret, old_key) if value in outputs]
 
 
-@pytest.mark.parametrize("what", ["api-key", "backend-secret"])
+@pytest.mark.parametrize("what", [pytest.param("api-key", marks=pytest.mark.night), "backend-secret"])
 def test_killed_at_several_points(what: str, stack: RotatingStack) -> None:
     """`kill -9` of the command, at its start and after each line that it says; the next one goes on with it."""
     stack.with_lifetime(1)

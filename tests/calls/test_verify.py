@@ -150,6 +150,7 @@ def test_the_measurement_bites(stack: Stack, signals: list[signal.Signals], drop
     assert left(stack) == []
 
 
+@pytest.mark.night
 def test_others_in_calls_are_left_alone(stack: Stack) -> None:
     """Refused beside them; where it is accepted, they hear nothing of it."""
     with Call() as call:
@@ -166,6 +167,7 @@ def test_others_in_calls_are_left_alone(stack: Stack) -> None:
     assert [(report.disconnects, report.reconnects, report.unheard) for report in reports] == [(0, 0, ())] * 2
 
 
+@pytest.mark.night
 def test_an_upgrade_that_would_cut_people_off_is_told_and_undone(
     stack: Stack, livekit_servers: dict[str, Path]
 ) -> None:

@@ -35,6 +35,7 @@ def media(stack: Stack) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.night
 def test_down_and_up_the_lineage(stack: Stack, livekit_servers: dict[str, Path]) -> None:
     """Step by step, each release with its own configuration; where no edge leads, `ensure` says which way does."""
     assert stack.hlu("set", "livekit.version", "1.11.0").returncode == 6  # it has no port for /debug/rooms
