@@ -212,11 +212,16 @@ class ZinitRegistry:
             self._keep(instance, kept)
 
     def _ask_to_end(self, kept: Registration) -> None:
-        """The stop signal, once, and not before the process is old enough to heed it."""
+        """The stop signal, once, and not before the process is old enough to heed it.
+
+        Not where zinit has not noticed its end: somebody else may have its pid by the time the signal is sent.
+        """
         status = self._status(kept.name)
         if status is None or not wire.pid_of(status) or status["state"] == "stopping":
             return
-        if (age_s := _age_s(wire.pid_of(status))) is not None and age_s < kept.minimum_age_s:
+        if (age_s := _age_s(wire.pid_of(status))) is None:
+            return
+        if age_s < kept.minimum_age_s:
             time.sleep(kept.minimum_age_s - age_s)
         self._client.call("service.stop", {"name": kept.name})
 

@@ -328,7 +328,8 @@ def test_a_service_that_zinit_has_lost_sight_of_is_told(
     with pytest.raises(RegistryRefused, match="lost sight of") as raised:
         registry.start(MEDIA.instance)
     assert "restart zinit when nobody is in a call" in raised.value.hint
-    assert zinit.asked == [f"service.set {SERVICE}"]
+    registry.stop(MEDIA.instance)
+    assert zinit.asked == [f"service.set {SERVICE}"], "nor does it signal a pid that is no more"
 
 
 class Script:
