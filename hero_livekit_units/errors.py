@@ -17,6 +17,7 @@ its `hint`. Errors of the libraries underneath never leave the package: they are
     │  ├─ BlockedRelease            .unit .release .reason
     │  └─ NoUpgradePath             .unit .start .end .reachable
     ├─ VerifyRefused                a call would be measured where it hits somebody or what was done cannot be undone
+    ├─ ExaminationFailed            nothing was concluded of a supervisor, and nothing is left of it
     ├─ ProvisionFailed              .reasons      one for each road that was tried
     ├─ RegistryError                .method .cause
     │  ├─ RegistryUnavailable       no socket, refused, deadline passed (retryable)
@@ -225,6 +226,10 @@ class NoUpgradePath(PlanRefused):
 
 class VerifyRefused(UnitsError):
     """`hlu verify` would hit people who are none of its own, measure nothing, or do what it cannot undo."""
+
+
+class ExaminationFailed(UnitsError):
+    """The supervisor could not be examined to the end: nothing was concluded, and nothing is left of it."""
 
 
 class ProvisionFailed(UnitsError):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from hero_livekit_units.definitions.files import shipped_catalog
+from hero_livekit_units.doctor.report import lacks_of
 from hero_livekit_units.drains import cancel_drain, order_drain
 from hero_livekit_units.earlier import execute, foresee
 from hero_livekit_units.ensure import ensure
@@ -37,10 +38,11 @@ from hero_livekit_units.secret_report import secret_report
 from hero_livekit_units.wishes import read_wishes, set_wish, unset_wish
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from hero_livekit_units.definitions.catalog import Catalog
+    from hero_livekit_units.doctor.report import Report
     from hero_livekit_units.execute.executor import Progress
     from hero_livekit_units.model.desired import Desired
     from hero_livekit_units.model.drain import Terms
@@ -62,7 +64,7 @@ class Media:
         self.places = places
         self.catalog = catalog
         self._registry = registry
-        self._observer = Observer(registry)
+        self._observer = Observer(registry, lacks=partial(lacks_of, places.home))
 
     @classmethod
     def connect(cls, *, socket: str | None = None, places: Places | None = None) -> Media:
@@ -207,6 +209,25 @@ class Media:
         """
         cancel_drain(self._wish(Goal.RUN, ()), self._world(), slot)
         return self.ensure(progress=progress)
+
+    def doctor(self, *, again: bool = False, says: Callable[[str], None] = lambda _: None) -> Report:
+        """What the supervisor does, proved with units that harm nobody, before media are trusted to it.
+
+        Takes about ten seconds and leaves nothing behind but the report, which is kept for as long as the same
+        supervisor answers. What it was seen not to do, plans reckon with from then on.
+
+        Args:
+            again: examine it although it was examined already.
+            says: hears what is looked at.
+
+        Raises:
+            ExaminationFailed: it could not be done to the end; nothing was concluded.
+            RegistryError: the supervisor is not there or says no.
+            StepTimedOut: another examination of it does not end.
+        """
+        from hero_livekit_units.doctor.run import doctor  # noqa: PLC0415  few ask for it
+
+        return doctor(self._registry, self.places.home, again=again, says=says)
 
     def history(self, lines: int = 20) -> list[dict[str, Any]]:
         """The receipts of what was done here, as plain data, the newest last; see `history.receipts`.

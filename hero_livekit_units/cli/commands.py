@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hero_livekit_units.cli import catalog, daemons, render, secret, settings, verify
+from hero_livekit_units.cli import catalog, daemons, doctor, render, secret, settings, verify
 from hero_livekit_units.cli.drain import Duration, followed
 from hero_livekit_units.cli.main import EXIT_REFUSED
 from hero_livekit_units.cli.output import as_json_option, show, socket_option
@@ -42,6 +42,7 @@ for command in (catalog.units, catalog.show_unit, catalog.path, settings.set_val
     hlu.add_command(command)
 hlu.add_command(secret.secret)
 hlu.add_command(verify.verify)
+hlu.add_command(doctor.doctor)
 
 
 @hlu.command()

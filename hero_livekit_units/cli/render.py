@@ -33,6 +33,8 @@ def status_text(status: dict[str, Any], *, evidence: bool = False) -> str:
         lines += [*_drain(unit["instance"], unit["drain"], unit["calls"]), ""] if unit["drain"] else []
     lines += _evidence(status) if evidence else ()
     lines.append(f"supervisor  {supervisor['verdict']}: {who} ({supervisor['says']})")
+    if supervisor.get("lacks"):  # a control plane of another release may not say it
+        lines.append(f"            without {', '.join(supervisor['lacks'])}: see `hlu doctor`")
     if supervisor["verdict"] != "healthy":
         lines.append("            start one with `hlu hero-proc start`; running calls do not need it")
     lines.append(f"join        {status['join_url']}")

@@ -23,7 +23,7 @@ from hero_livekit_units.embedded.children import Ending
 from hero_livekit_units.embedded.deaths import Death
 from hero_livekit_units.embedded.ledger import WRITE_AGAIN_S, Ledger
 from hero_livekit_units.embedded.lifecycle import ENDED, HAS_PROCESS, JobEvent, JobState, next_state
-from hero_livekit_units.embedded.logfile import last_line, tail
+from hero_livekit_units.embedded.logfile import last_line, remove_empty, tail
 from hero_livekit_units.embedded.records import Job, Life
 from hero_livekit_units.embedded.restart import decide
 from hero_livekit_units.embedded.spec import Interpreter
@@ -66,6 +66,7 @@ class Jobs:
         self._timed_out: set[int] = set()
         self._boot_id = children.boot_id()
         self._mark = store.uuid
+        self.only_window_ms: int | None = None  # a fault that real supervisors have: no other window is kept to
 
     def __getitem__(self, job_id: int) -> Job:
         return self._ledger[job_id]
@@ -130,8 +131,11 @@ class Jobs:
         self._ledger.forget_tallies(service)
 
     def forget(self, run_ids: Collection[int]) -> None:
-        """Drop the jobs of these runs."""
+        """Drop the jobs of these runs, and their logs where nothing was ever written."""
+        gone = {job.log_file for job in self.all() if job.run_id in run_ids}
         self._ledger.forget(run_ids)
+        for log_file in gone - {job.log_file for job in self.all()}:
+            remove_empty(log_file)
 
     # -- a life
 
@@ -318,7 +322,9 @@ class Jobs:
         self._open_window(job, job.spec.stop_timeout_ms)
 
     def _open_window(self, job: Job, left_ms: int) -> None:
-        if job.spec.stop_kill:
+        if self.only_window_ms is not None:
+            self._timers.set(self.only_window_ms / 1000, job.id, "kill", self._close_window)
+        elif job.spec.stop_kill:
             self._timers.set(left_ms / 1000, job.id, "kill", self._close_window)
 
     def _close_window(self, job_id: int) -> None:

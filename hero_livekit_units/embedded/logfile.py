@@ -6,6 +6,7 @@ The file may begin with a hole, see `logtrim`: what it held was given up, and it
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 LARGEST_READ = 256 * 1024
 LONGEST_LINE = 500
@@ -45,3 +46,10 @@ def last_line(path: str) -> str:
     """The last line with something in it, shortened; "" when there is none."""
     filled = (line.strip() for line in reversed(tail(path, 50)))
     return next((line[:LONGEST_LINE] for line in filled if line), "")
+
+
+def remove_empty(path: str) -> None:
+    """Remove a file in which nothing was ever written."""
+    with suppress(OSError):
+        if not os.stat(path).st_size:  # noqa: PTH116
+            os.unlink(path)  # noqa: PTH108

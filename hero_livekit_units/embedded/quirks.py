@@ -1,13 +1,11 @@
 """Known faults of real supervisors, put on by name, so that a client can be tested against them.
 
-They lie on top of the methods; the supervisor below is as it always is. Nothing here is imported without need.
+Most lie on top of the methods, and the supervisor below is as it always is. Nothing here is imported without need.
 """
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import signal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 
     Method = Callable[..., Awaitable[Any]]
 
-STOP_WINDOW_S = 30.0
+STOP_WINDOW_MS = 30_000
 _INTERNAL = -32603
 
 
@@ -30,7 +28,8 @@ class Quirk(StrEnum):
 
     errors: every call is answered with an error. green-while-dead: what has ended by itself is said to run still.
     red-while-alive: what an earlier life of the daemon started is said to have failed. set-restarts: `service.set`
-    restarts what runs. stop-window: what was asked to end is killed half a minute later, whatever its action says.
+    restarts what runs. stop-window: what was asked to end is killed half a minute later, whatever its action says, and
+    not before.
     """
 
     ERRORS = "errors"
@@ -47,6 +46,8 @@ class Quirks:
         self._quirks = quirks
         self._supervisor = supervisor
         self._green: dict[str, Any] = {}
+        if Quirk.STOP_WINDOW in quirks:
+            supervisor.jobs.only_window_ms = STOP_WINDOW_MS
 
     def around(self, name: str, method: Method) -> Method:
         """A method with its faults."""
@@ -58,8 +59,6 @@ class Quirks:
             faults += [_said_red] if Quirk.RED_WHILE_ALIVE in self._quirks else []
         if name == "service.set" and Quirk.SET_RESTARTS in self._quirks:
             faults.append(self._restarted)
-        if name in {"service.stop", "service.restart"} and Quirk.STOP_WINDOW in self._quirks:
-            faults.append(self._killed_later)
         if not faults:
             return method
 
@@ -82,15 +81,6 @@ class Quirks:
         if self._supervisor.state(answer["name"]) is ServiceState.RUNNING:
             self._supervisor.restart(answer["name"])
         return answer
-
-    def _killed_later(self, answer: Any) -> Any:
-        asyncio.get_running_loop().call_later(STOP_WINDOW_S, self._kill)
-        return answer
-
-    def _kill(self) -> None:
-        for job in self._supervisor.jobs.all():
-            if job.state is JobState.STOPPING:
-                self._supervisor.jobs.signal(job.id, signal.SIGKILL)
 
 
 def _said_red(status: Any) -> Any:

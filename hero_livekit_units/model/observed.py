@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from hero_livekit_units.model.ability import Ability
 from hero_livekit_units.model.launch import LaunchSpec, Port, Probe
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class Entry:
 class SupervisorSeen:
     """The supervisor: `verdict` is healthy when it answered, unknown when it did not; `says` is why.
 
-    adopts: whether it finds the programs of its life before again. One that does not starts second copies.
+    adopts: whether it finds the programs of its life before again. One that does not starts second copies, which its
+    client can end without touching what lives. lacks: what it cannot do, as `hlu doctor` has seen it.
     """
 
     kind: str
@@ -88,6 +90,7 @@ class SupervisorSeen:
     says: str
     socket: str
     adopts: bool = True
+    lacks: frozenset[Ability] = frozenset()
 
 
 @frozen

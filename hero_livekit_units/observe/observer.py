@@ -46,10 +46,12 @@ from hero_livekit_units.observe.stranger import evidence as told
 from hero_livekit_units.observe.verdict import conclude, foreign_holder, holder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from hero_livekit_units.model.ability import Ability
     from hero_livekit_units.model.drain import DrainSeen
     from hero_livekit_units.model.launch import LaunchSpec
+    from hero_livekit_units.model.observed import SupervisorSeen
     from hero_livekit_units.observe.sockets import Holders
     from hero_livekit_units.registry.port import Registry, Survey
 
@@ -57,10 +59,23 @@ _THREADS = 16
 
 
 class Observer:
-    """Looks at instances. Keeps nothing from one look to the next but its threads."""
+    """Looks at instances. Keeps nothing from one look to the next but its threads.
 
-    def __init__(self, registry: Registry, *, deadline_s: float = 1.0) -> None:
+    Args:
+        registry: the supervisor.
+        deadline_s: of a look, in seconds.
+        lacks: what is known of a supervisor that it cannot do.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        deadline_s: float = 1.0,
+        lacks: Callable[[SupervisorSeen], frozenset[Ability]] = lambda _: frozenset(),
+    ) -> None:
         self._registry = registry
+        self._lacks = lacks
         self._deadline_s = deadline_s
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="look")
 
@@ -86,7 +101,8 @@ class Observer:
         self._wait(looks, began)
         shown = secrets if files else None
         seen = [self._conclude(look, survey, survey_ms, variants[look.wanted.instance], shown) for look in looks]
-        return Observed(survey.supervisor, tuple(seen), (time.monotonic() - began) * 1000)
+        supervisor = attrs.evolve(survey.supervisor, lacks=self._lacks(survey.supervisor))
+        return Observed(supervisor, tuple(seen), (time.monotonic() - began) * 1000)
 
     def _look(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from hero_livekit_units.model.ability import Ability, lack
 from hero_livekit_units.model.observed import Verdict
 from hero_livekit_units.model.plan import (
     Action,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.plan.slots import Target
 
 
+RESTART_S = 0.3  # from the end of lk-backend to its next answer
 QUIET_S = 30.0  # livekit-server keeps who has lost the connection for 20 s or so
 WAIT_FOR_IDLE = "everybody has left (watch `hlu status`)"
 LAST_ROOM = "its last room has ended (then it is stopped)"
@@ -48,6 +50,8 @@ _WHAT = {
     Action.RECORD_FAILURE: (_FILES, "none: it is only written down"),
     Action.QUIET: (_COPIES, "none: what serves is not touched"),
 }
+# Without these a call ends with what nobody takes for a part of it.
+_OF_CALLS = (Ability.OWN_GROUP, Ability.OUTLIVES_CLIENT)
 
 
 class Group:
@@ -72,12 +76,18 @@ class Group:
         """What was seen of the instance of a LaunchSpec."""
         return self.observed.instance(spec.instance)
 
-    def prepare(self, action: Action, spec: LaunchSpec, because: str, needs: Needs) -> None:
-        """Write files or register, before anything acts."""
+    def distrust(self, spec: LaunchSpec) -> str:
+        """Why an instance is not entrusted to this supervisor, "" where it may be."""
+        lacks = self.observed.supervisor.lacks if spec.carries_calls else ()
+        return next((lack(ability) for ability in _OF_CALLS if ability in lacks), "")
+
+    def prepare(
+        self, action: Action, spec: LaunchSpec, because: str, needs: Needs, effect: Effect | None = None
+    ) -> None:
+        """Write files or register, before anything acts; without an effect unless one is given."""
         wave, says = _WHAT[action]
-        self._waves[wave].append(
-            Step(action, spec.instance, spec.digest, because, Effect(Interruption.NONE, says), needs)
-        )
+        effect = effect or Effect(Interruption.NONE, says)
+        self._waves[wave].append(Step(action, spec.instance, spec.digest, because, effect, needs))
 
     def act(
         self,
@@ -165,8 +175,23 @@ def prepare(group: Group, spec: LaunchSpec) -> None:
         needs = Needs(absent=seen.process is None, entry_digest="")
         group.prepare(Action.REGISTER, spec, "the supervisor does not know it", needs)
     elif seen.entry.digest != spec.digest:
-        because = "the supervisor holds another definition of it"
-        group.prepare(Action.REGISTER, spec, because, Needs(entry_digest=seen.entry.digest))
+        _register_anew(group, spec, "the supervisor holds another definition of it", seen.entry.digest)
+
+
+def _register_anew(group: Group, spec: LaunchSpec, because: str, digest: str) -> None:
+    """Replace a registration, where it must be by a supervisor that restarts what is registered anew."""
+    seen, ability = group.seen(spec), Ability.SET_LEAVES_ALONE
+    if seen.process is None or ability not in group.observed.supervisor.lacks:
+        group.prepare(Action.REGISTER, spec, because, Needs(entry_digest=digest))
+    elif not spec.carries_calls:
+        effect = Effect(Interruption.JOINS_WAIT, f"calls go on, joins wait: {lack(ability)}", seconds=RESTART_S)
+        group.prepare(Action.REGISTER, spec, because, Needs(entry_digest=digest), effect)
+    elif seen.people == 0 and not group.unsure:
+        effect = Effect(Interruption.NONE, f"no call runs; {lack(ability)}")
+        needs = Needs(process=pinned(seen).process, people_at_most=0, entry_digest=digest)
+        group.prepare(Action.REGISTER, spec, because, needs, effect)
+    else:
+        group.wait(spec.instance, f"{because}, and {lack(ability)}", f"{WAIT_FOR_IDLE}; then it is registered")
 
 
 def prepare_files(group: Group, spec: LaunchSpec) -> None:
@@ -255,14 +280,16 @@ def plan_start(group: Group, spec: LaunchSpec, because: str) -> None:
 
 
 def refuse_unfit(group: Group, spec: LaunchSpec) -> bool:
-    """Refuse to start what nobody should run, or what is not there."""
-    missing = group.seen(spec).program_missing
+    """Refuse to start what nobody should run here, or what is not there."""
+    missing, distrust = group.seen(spec).program_missing, group.distrust(spec)
     if spec.blocked:
         what = f"release {spec.release} is blocked: {spec.blocked}"
         group.refuse(spec.instance, what, "media.toml asks for another version")
     elif missing:
         group.refuse(spec.instance, f"its program is not there: {missing}", "`hlu install` has provided it")
-    return bool(spec.blocked or missing)
+    elif distrust:
+        group.refuse(spec.instance, distrust, "another supervisor answers, such as that of `hlu hero-proc start`")
+    return bool(spec.blocked or missing or distrust)
 
 
 def refuse_edge(group: Group, spec: LaunchSpec, running: str, because: str) -> None:

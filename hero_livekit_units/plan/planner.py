@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from hero_livekit_units.model.ability import Ability, lack
 from hero_livekit_units.model.observed import Verdict
 from hero_livekit_units.model.plan import Action, Allowed, Effect, Goal, Interruption, Needs, Plan
 from hero_livekit_units.model.unit import Strategy
@@ -15,6 +16,7 @@ from hero_livekit_units.observe.verdict import holder
 from hero_livekit_units.plan.drains import plan_wanted
 from hero_livekit_units.plan.group import (
     NO_EFFECT,
+    RESTART_S,
     Group,
     pinned,
     plan_start,
@@ -36,9 +38,8 @@ if TYPE_CHECKING:
 
 
 SUPERVISOR = "hero_proc"  # stands for an instance in a refusal that is about the supervisor itself
-BACKEND_S = 0.3  # from the end of lk-backend to its next answer
 
-_JOINS_WAIT = Effect(Interruption.JOINS_WAIT, "calls go on; joins wait for the second it takes", seconds=BACKEND_S)
+_JOINS_WAIT = Effect(Interruption.JOINS_WAIT, "calls go on; joins wait for the second it takes", seconds=RESTART_S)
 
 
 def plan(
@@ -115,6 +116,7 @@ def _plan_group(group: Group) -> None:
         else:
             _plan_run(group, spec)
     plan_wanted(group, group.desired.media[route])
+    _tell_of_lacks(group)
     for slot, spec in group.desired.media.items():
         if slot not in {target.slot, target.serving}:
             plan_leaving(group, spec, sent_for_s if route != slot else None)
@@ -125,7 +127,8 @@ def _route(group: Group) -> str:
     slot = group.target.slot
     spec = group.desired.media[slot]
     seen, now = group.seen(spec), routed(group.observed, group.desired)
-    startable = seen.verdict is Verdict.STOPPED and not (spec.blocked or seen.program_missing or group.unsure)
+    unfit = spec.blocked or seen.program_missing or group.distrust(spec)
+    startable = seen.verdict is Verdict.STOPPED and not (unfit or group.unsure)
     others = [other for other, spec in group.desired.media.items() if group.seen(spec).verdict is Verdict.HEALTHY]
     if now in others and now != slot and _has_failed(seen, spec):
         return now  # it came up again by itself just now, and may end once more
@@ -146,6 +149,14 @@ def _tell_of_failure(group: Group, route: str) -> None:
         until = f"it has run for {spec.restart.stable_after_s:g} s (then new rooms come to it)"
         left_s = max(spec.restart.stable_after_s - seen.process.age_s, 0.0)
         group.wait(spec.instance, f"it ended by itself {times}{last}; new rooms go to slot {route}", until, left_s)
+
+
+def _tell_of_lacks(group: Group) -> None:
+    """Say what the supervisor cannot do, where nothing in a plan can be done about it."""
+    supervisor = group.observed.supervisor
+    for ability in (Ability.RESTARTS_AFTER_ZERO, Ability.ADOPTS):
+        if ability in supervisor.lacks and not (ability is Ability.ADOPTS and not supervisor.adopts):
+            group.note(SUPERVISOR, lack(ability))
 
 
 def _has_failed(seen: InstanceSeen, spec: LaunchSpec) -> bool:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import field, frozen
 
+from hero_livekit_units.model.ability import Ability, lack
 from hero_livekit_units.model.desired import Desired
 from hero_livekit_units.model.drain import Signal
-from hero_livekit_units.model.observed import EntryState, InstanceSeen, Verdict
+from hero_livekit_units.model.observed import EntryState, InstanceSeen, SupervisorSeen, Verdict
 from hero_livekit_units.model.plan import Allowed, PassedOver, Way
 from hero_livekit_units.model.unit import Strategy
 from hero_livekit_units.observe.verdict import holder
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hero_livekit_units.model.launch import LaunchSpec
-    from hero_livekit_units.model.observed import Observed, SupervisorSeen
+    from hero_livekit_units.model.observed import Observed
 
 COMING_BACK = "who lost the server before it may be on the way back"
 
@@ -40,6 +41,10 @@ _STRATEGIES = {
 
 WAYS = frozenset(_STRATEGIES.values())
 _BESIDE = {Way.TWO_SLOT, Way.MOVE}  # they need another slot
+_ABILITIES = {
+    Way.SWAP: (Ability.SET_LEAVES_ALONE, Ability.NOTICES_DEATH),
+    Way.DRAIN: (Ability.SET_LEAVES_ALONE, Ability.STOPS_ONCE, Ability.KEEPS_WINDOW),
+}
 
 
 @frozen
@@ -84,8 +89,8 @@ def choose(observed: Observed, desired: Desired, allowed: frozenset[Allowed] = f
         serving = min(old, key=lambda slot: (seen[slot].verdict is not Verdict.HEALTHY, slot != now))
         known = "" if Allowed.RETRY in allowed else recorded(observed, desired)
         failure = next(iter(failing.values()), known)
-        lost = is_lost(seen[serving], observed.supervisor)
-        look = _Look(desired, seen, serving, allowed, failure, _not_as_needed(observed, desired), lost)
+        needed = _not_as_needed(observed, desired)
+        look = _Look(desired, seen, serving, allowed, failure, needed, observed.supervisor)
         return attrs.evolve(_replacement(look), failing=failing)
     startable = [slot for slot in desired.slots if seen[slot].verdict is Verdict.STOPPED]
     return Target(startable[0] if startable else desired.slots[0])
@@ -186,7 +191,7 @@ class _Look:
     allowed: frozenset[Allowed]
     failure: str
     not_as_needed: str
-    lost: bool
+    supervisor: SupervisorSeen
 
     @property
     def old(self) -> InstanceSeen:
@@ -216,12 +221,13 @@ class _Look:
             yield self.failure
         if way in _BESIDE:
             yield from self._against_two_slots()
+        yield from (lack(ability) for ability in _ABILITIES.get(way, ()) if ability in self.supervisor.lacks)
         if way is not Way.IDLE_SWAP and self.not_as_needed:
             yield self.not_as_needed  # while nobody is in a call, that is replaced in the same plan
         if way is Way.MOVE and self.desired.steering.possible and not self.desired.steering.follows:
             yield f"{NO_WAY_BACK}; behind the front it would ([front] enabled = true)"
         if way is not Way.TWO_SLOT:
-            replaceable = old.owned or (self.lost and way is Way.IDLE_SWAP)
+            replaceable = old.owned or (way is Way.IDLE_SWAP and is_lost(old, self.supervisor))
             yield from _against_an_end(old, replaceable=replaceable, in_place=way is not Way.MOVE)
             yield from _against_cutting_off(old, way, self.allowed, comeback_s(old, self.desired))
 

@@ -102,6 +102,28 @@ class HeroProcRegistry:
         """Stop, then start."""
         self._client.call("service.restart", {"name": wire.service_name(instance)})
 
+    def forget(self, instance: str) -> None:
+        """Delete what is registered of an instance that does not run.
+
+        Raises:
+            RegistryError: it runs, or the supervisor cannot delete.
+        """
+        for method, params in _forgetting(instance):
+            try:
+                self._client.call(method, params)
+            except EntryNotFound:
+                continue  # as it should be
+
+    def check_forgets(self) -> None:
+        """See that what is registered can be deleted.
+
+        Raises:
+            RegistryLacks: there is no method for it.
+        """
+        for answer in self._client.batch(_forgetting("hlu-nobody")):
+            if isinstance(answer, RegistryRefused) and not isinstance(answer, EntryNotFound):
+                raise answer
+
     def secrets(self, names: Sequence[str]) -> dict[str, str]:
         """The secrets that exist."""
         answers = self._client.batch([("secret.get", {"key": name, "context": wire.CONTEXT}) for name in names])
@@ -159,6 +181,13 @@ class HeroProcRegistry:
 
     def _silent(self, error: RegistryError) -> SupervisorSeen:
         return SupervisorSeen("", "", None, Verdict.UNKNOWN, error.cause, self._socket)
+
+
+def _forgetting(instance: str) -> list[tuple[str, dict[str, Any] | None]]:
+    return [
+        ("service.delete", {"name": wire.service_name(instance)}),
+        ("action.delete", {"name": wire.action_name(instance), "context": wire.CONTEXT}),
+    ]
 
 
 def _garbage(method: str, error: Exception) -> RegistryProtocolError:

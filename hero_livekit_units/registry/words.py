@@ -52,6 +52,7 @@ def _named(nouns: Iterable[str], verbs: Iterable[str]) -> tuple[str, ...]:
 
 _SET = ("set", "put", "upsert", "register", "define", "save")
 _GET = ("get", "show", "describe", "read")
+_DELETE = ("delete", "remove", "unset")
 _SERVICE = Word(("service_name", "service", "id", "service_id"), needed=True)
 _CONTEXT = Word(("context_name", "namespace"))
 
@@ -115,10 +116,16 @@ METHODS: Mapping[str, Method] = {
         _named(["action"], _GET),
         {"name": Word(("action_name", "action", "id"), needed=True), "context": _CONTEXT},
     ),
+    "action.delete": Method(
+        "delete an action",
+        _named(["action"], _DELETE),
+        {"name": Word(("action_name", "action", "id"), needed=True), "context": _CONTEXT},
+    ),
     "service.set": Method(
         "store a service", _named(["service"], _SET), {"service": _SERVICE_SPEC, "context": _CONTEXT}
     ),
     "service.get": Method("read a service", _named(["service"], _GET), {"name": _SERVICE}),
+    "service.delete": Method("delete a service", _named(["service"], _DELETE), {"name": _SERVICE}),
     "service.status": Method(
         "tell the status of a service",
         _named(["service"], ("status_full", "status", "state", "inspect", "info")),
@@ -140,7 +147,7 @@ METHODS: Mapping[str, Method] = {
     ),
     "secret.delete": Method(
         "delete a secret",
-        _named(["secret"], ("delete", "remove", "unset")),
+        _named(["secret"], _DELETE),
         {"key": _KEY, "context": _CONTEXT},
     ),
     "logs.insert": Method(

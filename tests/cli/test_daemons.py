@@ -47,6 +47,34 @@ def data(run: subprocess.CompletedProcess[str], code: int = 0) -> Any:
     return json.loads(run.stdout)
 
 
+def test_doctor(own: CommandLine) -> None:
+    """Examines it once, telling what it looks at; what is missing is an exit code, and is in the status."""
+    data(own.run("hero-proc", "start", "--json"))
+    first = own.run("doctor", "--json")
+    report = json.loads(first.stdout)
+    assert (first.returncode, report["well"], len(report["checks"])) == (0, True, 8)
+    assert first.stderr.startswith("looking: a few units that harm nobody are started\n")
+    assert data(own.run("doctor", "--json")) == report
+    file = own.places.home / "doctor.json"
+    missed = {"holds": False, "says": "two stops sent SIGTERM and SIGTERM", "disables": "drain in place"}
+    report["checks"] = [check | (missed if check["ability"] == "stops-once" else {}) for check in report["checks"]]
+    file.write_text(json.dumps(report))
+    run = own.run("doctor")
+    assert (run.returncode, run.stderr) == (3, "")
+    assert "without stops-once: drain in place" in run.stdout.splitlines()
+    status = json.loads(own.run("status", "--json").stdout)
+    assert status["supervisor"]["lacks"] == ["stops-once"]
+    assert "without stops-once: see `hlu doctor`" in own.run("status").stdout
+
+
+def test_doctor_without_a_supervisor(own: CommandLine) -> None:
+    """There is nobody to examine."""
+    run = own.run("doctor")
+    assert (run.returncode, run.stdout) == (5, "")
+    assert "cannot reach" in run.stderr or "cannot call" in run.stderr, run.stderr
+    assert not (own.places.home / "doctor.json").exists()
+
+
 def test_start_status_stop(own: CommandLine) -> None:
     """Once started it runs by itself, in a session of its own; a second start changes nothing; stop ends it."""
     started = data(own.run("hero-proc", "start", "--json"))

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from hero_livekit_units.embedded import command, quirks
-from hero_livekit_units.embedded.lifecycle import JobState
-from hero_livekit_units.embedded.quirks import Quirk, Quirks
+from hero_livekit_units.embedded.quirks import Quirk
 from hero_livekit_units.errors import RegistryRefused
+from hero_livekit_units.model.ability import Ability
 from hero_livekit_units.model.observed import ProcessId, Verdict
 from hero_livekit_units.procfs import start_time_of
 from tests.calls.stack import Stack
-from tests.embedded.running import ROOT, Daemon, until
+from tests.embedded.running import ROOT, Daemon, child, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,38 +113,29 @@ def test_what_is_set_is_restarted(daemon: Daemon) -> None:
     until(lambda: daemon.copies() not in ([pid], []), "another process runs")
 
 
-def test_what_ends_slowly_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is asked to end, when the half minute is over."""
-    killed: list[int] = []
+@pytest.mark.servers
+@having(Quirk.STOP_WINDOW)
+def test_no_window_is_kept(daemon: Daemon) -> None:
+    """What has a short one lives on, for half a minute."""
+    daemon.keep("s", child("count", daemon.folder / "signals"), stop_timeout_ms=100)
+    until((daemon.folder / "signals").exists, "it heeds signals")
+    pid = daemon.job("s")["pid"]
+    daemon.call("service.stop", name="s")
+    time.sleep(1.0)
+    assert daemon.copies() == [pid]
 
-    class Job:
-        id, state = 7, JobState.STOPPING
 
-    class Jobs:
-        def all(self) -> list[Job]:
-            return [Job()]
-
-        def signal(self, job_id: int, number: int) -> None:
-            killed.append(job_id)
-            assert number == signal.SIGKILL
-
-    class Supervisor:
-        jobs = Jobs()
-
-    async def stopped(**_: Any) -> dict[str, bool]:
-        return {"ok": True}
-
-    async def stop() -> None:
-        supervisor: Any = Supervisor()
-        around = Quirks([Quirk.STOP_WINDOW], supervisor).around
-        assert await around("service.stop", stopped)(name="s") == {"ok": True}
-        assert around("service.start", stopped) is stopped
-        assert killed == []
-        await asyncio.sleep(0.2)
-
-    monkeypatch.setattr(quirks, "STOP_WINDOW_S", 0.05)
-    asyncio.run(stop())
-    assert killed == [7]
+@pytest.mark.servers
+@pytest.mark.night
+@having(Quirk.STOP_WINDOW)
+def test_what_ends_slowly_is_killed(daemon: Daemon) -> None:
+    """What is asked to end, when the half minute is over, however long its own window is."""
+    daemon.keep("s", child("count", daemon.folder / "signals"), stop_timeout_ms=3_600_000, stop_kill=False)
+    until((daemon.folder / "signals").exists, "it heeds signals")
+    daemon.call("service.stop", name="s")
+    time.sleep(quirks.STOP_WINDOW_MS / 1000 - 1.0)
+    assert len(daemon.copies()) == 1
+    until(lambda: not daemon.copies(), "it is killed")
 
 
 # -- the media under them
@@ -222,6 +212,26 @@ def test_media_that_are_said_to_have_failed_are_left_alone(stack: QuirkyStack) -
     assert {one.spec.instance: one.process and one.process.id for one in seen} == before
     assert [one.verdict for one in seen] == [Verdict.HEALTHY] * 2
     assert all("the supervisor says failed instead" in one.because for one in seen), [one.because for one in seen]
+
+
+class SetStack(QuirkyStack):
+    """What is registered anew is restarted."""
+
+    quirk = Quirk.SET_RESTARTS
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("stack", [SetStack], indirect=True)
+def test_media_that_are_restarted_by_their_registration(stack: QuirkyStack) -> None:
+    """A change in their place comes to its end when nobody is in a call, however often they are restarted for it."""
+    assert Ability.SET_LEAVES_ALONE in stack.media.doctor().lacks
+    assert stack.media.ensure().converged
+    stack.media.set("livekit.two_slots", "false")
+    stack.media.set("livekit.log_level", "debug")
+    assert [choice.way for choice in stack.media.plan().choices] == [None]  # it is young yet
+    stack.until("it runs as wanted", lambda: stack.media.ensure().converged)
+    assert [one.verdict for one in stack.media.status().instances] == [Verdict.HEALTHY] * 2
+    assert stack.media.plan().converged
 
 
 @pytest.mark.servers

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import frozen
 
+from hero_livekit_units.model.ability import Ability
 from hero_livekit_units.model.desired import Desired
 from hero_livekit_units.model.drain import Drain, DrainSeen, Signal, Then
 from hero_livekit_units.model.observed import (
@@ -24,6 +25,7 @@ from hero_livekit_units.model.observed import (
     Observed,
     ProcessId,
     RoutesSeen,
+    SupervisorSeen,
     Verdict,
 )
 from hero_livekit_units.model.plan import Allowed, Goal, Plan
@@ -1308,7 +1310,72 @@ LOST = {
         ),
     ),
 }
-CASES = LOST | DRAINS | RUN | BESIDE | STRANGERS | REPLACE | TWO_SLOTS | ON_REDIS | STOP | CONFIGURE
+
+
+def _without(*abilities: Ability) -> SupervisorSeen:
+    return attrs.evolve(ANSWERING, lacks=frozenset(abilities))
+
+
+LACKS = {
+    "supervisor-shares-its-group": Case(
+        "The units of the supervisor share its process group: no media are entrusted to it, and lk-backend is started.",
+        world(stopped(MEDIA), stopped(BACKEND), supervisor=_without(Ability.OWN_GROUP)),
+    ),
+    "supervisor-ends-units-with-clients": Case(
+        "The supervisor ends its units with its clients: nothing is replaced by media that would end with us.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND), supervisor=_without(Ability.OUTLIVES_CLIENT)),
+        STEERED,
+    ),
+    "supervisor-restarts-what-is-set": Case(
+        "The supervisor would restart what is registered anew, with people in it: that waits until nobody is.",
+        world(
+            healthy(MEDIA, calls=CROWD, entry=entry(MEDIA, digest="f" * 16)),
+            healthy(BACKEND),
+            supervisor=_without(Ability.SET_LEAVES_ALONE),
+        ),
+    ),
+    "supervisor-restarts-what-is-set-and-empty": Case(
+        "The supervisor would restart what is registered anew, and nobody is in it: it is registered.",
+        world(
+            healthy(MEDIA, calls=EMPTY, entry=entry(MEDIA, digest="f" * 16)),
+            healthy(BACKEND),
+            supervisor=_without(Ability.SET_LEAVES_ALONE),
+        ),
+    ),
+    "supervisor-restarts-what-carries-no-calls": Case(
+        "The supervisor will restart lk-backend when that is registered anew: calls go on, and that is said.",
+        world(
+            healthy(MEDIA, calls=CROWD),
+            healthy(BACKEND, entry=entry(BACKEND, digest="f" * 16)),
+            supervisor=_without(Ability.SET_LEAVES_ALONE),
+        ),
+    ),
+    "supervisor-says-dead-runs": Case(
+        "The supervisor would not start again what was killed: no swap, though it was allowed.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND), supervisor=_without(Ability.NOTICES_DEATH)),
+        allowed=RECONNECT,
+    ),
+    "supervisor-signals-twice": Case(
+        "A second stop by anybody would cut everybody off: no drain in place, though it was allowed.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND), supervisor=_without(Ability.STOPS_ONCE)),
+        allowed=DRAIN,
+    ),
+    "supervisor-keeps-no-window": Case(
+        "The supervisor would kill what drains: no drain in place, and two slots need none.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND), stopped(MEDIA_B), supervisor=_without(Ability.KEEPS_WINDOW)),
+        STEERED,
+        allowed=DRAIN,
+    ),
+    "supervisor-without-the-rest": Case(
+        "What nothing can be done about is noted.",
+        world(
+            healthy(MEDIA, calls=CROWD),
+            healthy(BACKEND),
+            supervisor=_without(Ability.RESTARTS_AFTER_ZERO, Ability.ADOPTS),
+        ),
+    ),
+}
+CASES = LACKS | LOST | DRAINS | RUN | BESIDE | STRANGERS | REPLACE | TWO_SLOTS | ON_REDIS | STOP | CONFIGURE
 
 
 def files() -> Iterator[tuple[Path, str]]:

@@ -1,0 +1,148 @@
+"""A second supervisor of the same program, in a folder of its own, that may be killed: the media are not its.
+
+What becomes of units when a supervisor dies is not tried out on the one that media run under.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from hero_livekit_units.doctor.ward import until
+from hero_livekit_units.errors import ExaminationFailed
+from hero_livekit_units.model.observed import Verdict
+from hero_livekit_units.registry.choice import registry_at
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hero_livekit_units.model.observed import ProcessId, SupervisorSeen
+    from hero_livekit_units.registry.port import Registry
+
+_ANSWERS_WITHIN_S = 10.0
+_EMBEDDED, _ZINIT = "embedded", "zinit"
+# zinit keeps its state for a planned restart in /run/zinit, whoever runs it: no other zinit may find this one's.
+_OWN_RUN = 'mount --bind "$1" /run && shift && exec "$@"'
+
+
+class NoTwin(Exception):
+    """Why there can be no second one."""
+
+
+class Second(Protocol):
+    """A second supervisor. `registry` is our client of it, `socket` and `home` make another one."""
+
+    registry: Registry
+    socket: str
+    home: Path
+
+    def start(self) -> None:
+        """Start it, or its next life, and wait until it answers."""
+
+    def kill(self) -> None:
+        """`kill -9`."""
+
+
+class Twin:
+    """See `Second`. It lives in a folder, which the caller removes.
+
+    Args:
+        supervisor: the one at hand.
+        folder: its own.
+
+    Raises:
+        NoTwin: none of its kind can be started here.
+    """
+
+    def __init__(self, supervisor: SupervisorSeen, folder: Path) -> None:
+        self.socket = str(folder / ("zinit.sock" if supervisor.kind == _ZINIT else "rpc.sock"))
+        self.home = folder / "home"
+        self._version = supervisor.version
+        self._log = folder / "log"
+        self._command, self._environment = _command(supervisor, folder, self.socket)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.registry = registry_at(self.socket, self.home)
+
+    def start(self) -> None:
+        """Start it, or its next life, and wait until it answers.
+
+        Raises:
+            ExaminationFailed: it does not.
+            NoTwin: it is of another version by now.
+        """
+        with self._log.open("ab") as log:
+            process = self._process = subprocess.Popen(
+                self._command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
+            )
+        until(lambda: process.poll() is not None or self._answers(), _ANSWERS_WITHIN_S)
+        seen = self.registry.survey([]).supervisor
+        if seen.verdict is not Verdict.HEALTHY:
+            said = self._log.read_text(errors="replace").strip().splitlines()
+            raise ExaminationFailed(
+                f"a second {' '.join(self._command)} does not answer", hint=said[-1] if said else ""
+            )
+        if seen.version != self._version:
+            raise NoTwin(f"its program is of version {seen.version} by now")
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _answers(self) -> bool:
+        return self.registry.survey([]).supervisor.verdict is Verdict.HEALTHY
+
+
+def _command(supervisor: SupervisorSeen, folder: Path, socket: str) -> tuple[list[str], dict[str, str]]:
+    """How one of the same program is started, and in which environment."""
+    process = supervisor.process
+    if process is None:
+        raise NoTwin("its process cannot be seen")
+    if supervisor.kind not in {_EMBEDDED, _ZINIT}:
+        raise NoTwin(f"how another {supervisor.kind} is started is not known")
+    try:
+        environment = _environment_of(process)
+        if supervisor.kind == _EMBEDDED:
+            return _moved(_arguments_of(process), {"--socket": socket, "--state": str(folder / "state")}), environment
+        program = str(Path("/proc", str(process.pid), "exe").readlink())
+    except OSError as error:
+        raise NoTwin(f"how pid {process.pid} was started cannot be read: {error.strerror}") from error
+    if os.geteuid() or not (unshare := shutil.which("unshare")):
+        raise NoTwin("a second zinit takes root and the command unshare, for a /run of its own")
+    if not Path(program).exists():
+        raise NoTwin(f"its program is not there any more: {program}")
+    run, config = folder / "run", folder / "zinit"
+    run.mkdir()
+    config.mkdir()
+    alone = [unshare, "-m", "sh", "-c", _OWN_RUN, "sh", str(run)]
+    return [*alone, program, "-c", str(config), "-s", socket], environment
+
+
+def _moved(arguments: Sequence[str], places: dict[str, str]) -> list[str]:
+    """A command line with other values of some options."""
+    found = list(arguments)
+    for option, value in places.items():
+        if option not in found[:-1]:
+            raise NoTwin(f"its command line has no {option}")
+        found[found.index(option) + 1] = value
+    return found
+
+
+def _arguments_of(process: ProcessId) -> list[str]:
+    words = Path("/proc", str(process.pid), "cmdline").read_bytes().split(b"\0")[:-1]
+    return [os.fsdecode(word) for word in words]
+
+
+def _environment_of(process: ProcessId) -> dict[str, str]:
+    pairs = (pair.partition(b"=") for pair in Path("/proc", str(process.pid), "environ").read_bytes().split(b"\0"))
+    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs if name}
