@@ -26,9 +26,10 @@ def status_report(observed: Observed, join_url: str, looked_by: str) -> dict[str
         "left_s", "then", "idle_room_s", "asked", "announced", "signal"} or null, "foreign": {"process": {"pid",
         "start_time"} or null, "command", "user", "group", "session", "parents": [{"pid", "command"}], "dies_with",
         "calls", "age_s"} or null}], "supervisor": {"kind", "version", "pid", "start_time", "verdict", "says",
-        "socket", "lacks": [what `hlu doctor` has missed, by name]}, "join_url", "looked_by", "took_ms"}. pid and
-        start_time (clock ticks since boot) are null where no process was seen. foreign is who makes the verdict
-        foreign. drain: see `model.drain`; for_s and left_s are seconds from now, left_s is null without a deadline.
+        "socket", "lacks": [what `hlu doctor` has missed, by name] or null for not examined}, "join_url", "looked_by",
+        "took_ms"}. pid and start_time (clock ticks since boot) are null where no process was seen. foreign is who
+        makes the verdict foreign. drain: see `model.drain`; for_s and left_s are seconds from now, left_s is null
+        without a deadline.
     """
     supervisor = observed.supervisor
     return {
@@ -41,7 +42,7 @@ def status_report(observed: Observed, join_url: str, looked_by: str) -> dict[str
             "verdict": supervisor.verdict.value,
             "says": supervisor.says,
             "socket": supervisor.socket,
-            "lacks": sorted(ability.value for ability in supervisor.lacks),
+            "lacks": None if supervisor.lacks is None else sorted(ability.value for ability in supervisor.lacks),
         },
         "join_url": join_url,
         "looked_by": looked_by,

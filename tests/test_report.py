@@ -72,7 +72,7 @@ def test_a_healthy_unit() -> None:
         "verdict": "healthy",
         "says": "answered in 0.3 ms",
         "socket": "/s/rpc.sock",
-        "lacks": [],
+        "lacks": None,
     }
     assert (report["join_url"], report["looked_by"]) == ("ws://127.0.0.1:7880", "this command, pid 7")
     assert report["took_ms"] == 1.0

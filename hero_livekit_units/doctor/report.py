@@ -111,10 +111,10 @@ def kept(home: Path, supervisor: SupervisorSeen) -> Report | None:
     return report if report.is_of(supervisor) else None
 
 
-def lacks_of(home: Path, supervisor: SupervisorSeen) -> frozenset[Ability]:
-    """What this very supervisor was seen not to do; nothing where it was not examined."""
+def lacks_of(home: Path, supervisor: SupervisorSeen) -> frozenset[Ability] | None:
+    """What this very supervisor was seen not to do, None where it was not examined."""
     report = kept(home, supervisor)
-    return report.lacks if report else frozenset()
+    return report.lacks if report else None
 
 
 def _read(data: Any) -> Report:

@@ -20,6 +20,7 @@ from hero_livekit_units.embedded.strict import Reader, SpecInvalid
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)"
 _HOST_PORT = re.compile(_HOST + r":\d{1,5}")
 _HTTP_ADDRESS = re.compile(r"http://" + _HOST + r"(:\d{1,5})?(/[!-~]*)?")
+_PLAIN = re.compile(r"[ !#-&(-\[\]-~]*")  # printable ASCII but quotes and backslash
 _KILL_HINT = "this supervisor never kills what it did not start"
 
 
@@ -107,7 +108,8 @@ class ActionSpec:
         """What is executed."""
         match self.interpreter:
             case Interpreter.EXEC:
-                return shlex.split(self.script)
+                # Of thousands of scripts hardly one has a quote in it, and shlex reads letter by letter.
+                return self.script.split() if _PLAIN.fullmatch(self.script) else shlex.split(self.script)
             case Interpreter.PYTHON:
                 return ["python3", "-c", self.script]
             case Interpreter.SH | Interpreter.BASH as shell:

@@ -80,7 +80,8 @@ class SupervisorSeen:
     """The supervisor: `verdict` is healthy when it answered, unknown when it did not; `says` is why.
 
     adopts: whether it finds the programs of its life before again. One that does not starts second copies, which its
-    client can end without touching what lives. lacks: what it cannot do, as `hlu doctor` has seen it.
+    client can end without touching what lives. lacks: what it cannot do, as `hlu doctor` has seen it; None where
+    nobody has looked.
     """
 
     kind: str
@@ -90,7 +91,11 @@ class SupervisorSeen:
     says: str
     socket: str
     adopts: bool = True
-    lacks: frozenset[Ability] = frozenset()
+    lacks: frozenset[Ability] | None = None
+
+    def is_without(self, ability: Ability) -> bool:
+        """Whether it was seen not to do something."""
+        return self.lacks is not None and ability in self.lacks
 
 
 @frozen

@@ -64,7 +64,7 @@ class Observer:
     Args:
         registry: the supervisor.
         deadline_s: of a look, in seconds.
-        lacks: what is known of a supervisor that it cannot do.
+        lacks: what was seen that a supervisor cannot do, None where nobody has looked.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Observer:
         registry: Registry,
         *,
         deadline_s: float = 1.0,
-        lacks: Callable[[SupervisorSeen], frozenset[Ability]] = lambda _: frozenset(),
+        lacks: Callable[[SupervisorSeen], frozenset[Ability] | None] = lambda _: None,
     ) -> None:
         self._registry = registry
         self._lacks = lacks

@@ -78,8 +78,8 @@ class Group:
 
     def distrust(self, spec: LaunchSpec) -> str:
         """Why an instance is not entrusted to this supervisor, "" where it may be."""
-        lacks = self.observed.supervisor.lacks if spec.carries_calls else ()
-        return next((lack(ability) for ability in _OF_CALLS if ability in lacks), "")
+        needed = _OF_CALLS if spec.carries_calls else ()
+        return next((lack(ability) for ability in needed if self.observed.supervisor.is_without(ability)), "")
 
     def prepare(
         self, action: Action, spec: LaunchSpec, because: str, needs: Needs, effect: Effect | None = None
@@ -181,7 +181,7 @@ def prepare(group: Group, spec: LaunchSpec) -> None:
 def _register_anew(group: Group, spec: LaunchSpec, because: str, digest: str) -> None:
     """Replace a registration, where it must be by a supervisor that restarts what is registered anew."""
     seen, ability = group.seen(spec), Ability.SET_LEAVES_ALONE
-    if seen.process is None or ability not in group.observed.supervisor.lacks:
+    if seen.process is None or not group.observed.supervisor.is_without(ability):
         group.prepare(Action.REGISTER, spec, because, Needs(entry_digest=digest))
     elif not spec.carries_calls:
         effect = Effect(Interruption.JOINS_WAIT, f"calls go on, joins wait: {lack(ability)}", seconds=RESTART_S)

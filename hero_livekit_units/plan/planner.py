@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.model.observed import InstanceSeen, Observed
 
 
+_UNKNOWN = "hero_proc"  # the kind of one that is not ours
 SUPERVISOR = "hero_proc"  # stands for an instance in a refusal that is about the supervisor itself
 
 _JOINS_WAIT = Effect(Interruption.JOINS_WAIT, "calls go on; joins wait for the second it takes", seconds=RESTART_S)
@@ -155,8 +156,10 @@ def _tell_of_lacks(group: Group) -> None:
     """Say what the supervisor cannot do, where nothing in a plan can be done about it."""
     supervisor = group.observed.supervisor
     for ability in (Ability.RESTARTS_AFTER_ZERO, Ability.ADOPTS):
-        if ability in supervisor.lacks and not (ability is Ability.ADOPTS and not supervisor.adopts):
+        if supervisor.is_without(ability) and not (ability is Ability.ADOPTS and not supervisor.adopts):
             group.note(SUPERVISOR, lack(ability))
+    if supervisor.lacks is None and supervisor.kind == _UNKNOWN:
+        group.note(SUPERVISOR, "nobody has looked what this hero_proc does; `hlu doctor` does, and touches no call")
 
 
 def _has_failed(seen: InstanceSeen, spec: LaunchSpec) -> bool:

@@ -221,7 +221,7 @@ class _Look:
             yield self.failure
         if way in _BESIDE:
             yield from self._against_two_slots()
-        yield from (lack(ability) for ability in _ABILITIES.get(way, ()) if ability in self.supervisor.lacks)
+        yield from (lack(ability) for ability in _ABILITIES.get(way, ()) if self.supervisor.is_without(ability))
         if way is not Way.IDLE_SWAP and self.not_as_needed:
             yield self.not_as_needed  # while nobody is in a call, that is replaced in the same plan
         if way is Way.MOVE and self.desired.steering.possible and not self.desired.steering.follows:

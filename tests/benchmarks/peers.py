@@ -232,7 +232,7 @@ class Circus(Supervisor):
         for name, (program, *arguments) in self.commands.items():
             lines += [f"[watcher:{name}]", f"cmd = {program}", f"args = {shlex.join(arguments)}", "warmup_delay = 0"]
             lines += ["copy_env = true", "max_retry = -1"]
-        (self.root / "c.ini").write_text("\n".join(lines).replace("$$", "$$$$") + "\n")
+        (self.root / "c.ini").write_text("\n".join(lines) + "\n")
 
     def launch(self) -> None:
         """Start it in the foreground."""

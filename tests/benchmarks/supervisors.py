@@ -144,8 +144,14 @@ def killed_often(one: Supervisor, started: Path) -> list[tuple[float, float]]:
 
 
 def unit(started: Path) -> list[str]:
-    """The program of a unit: its pid goes into a file, whole, then it sleeps."""
-    return ["/bin/sh", "-c", f"echo $$ > {started}.new; mv {started}.new {started}; exec sleep 100000"]
+    """The program of a unit: its pid goes into a file, whole, then it sleeps.
+
+    It is a file of its own: what a peer takes for a variable in a command line differs from version to version.
+    """
+    script = started.parent / "unit.sh"
+    if not script.exists():
+        script.write_text('echo $$ > "$1.new"; mv "$1.new" "$1"; exec sleep 100000\n')
+    return ["/bin/sh", str(script), str(started)]
 
 
 def killed(one: Supervisor, started: Path) -> tuple[float | None, float]:

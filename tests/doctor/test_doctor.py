@@ -113,10 +113,10 @@ def test_the_faults_of_real_supervisors_are_found(daemon: Daemon, short_folder: 
     """Each by its name, and plans reckon with them from then on."""
     root = {"PATH_ROOT": str(short_folder)}
     media = Media.connect(socket=daemon.socket, places=find_places(root))
-    assert media.status().supervisor.lacks == frozenset()
+    assert media.status().supervisor.lacks is None
     report = media.doctor()
     assert report.lacks == MISSED
-    assert media.status().supervisor.lacks == MISSED
+    assert media.status().supervisor.lacks == frozenset(MISSED)
     assert of_ours() == []
     until(lambda: UNIT not in json.dumps(daemon.call("service.list")), "its units are gone")
 

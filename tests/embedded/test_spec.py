@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hero_livekit_units.embedded.dependencies import check_actions
 from hero_livekit_units.embedded.faults import DependencyInvalid
@@ -186,3 +190,10 @@ def test_what_could_never_start_is_refused(actions: list[tuple[str, list[str], b
     with pytest.raises(DependencyInvalid) as caught:
         check_actions(specs)
     assert message == str(caught.value)
+
+
+@given(st.text(st.sampled_from("ab -=/$#;'\"\\\t\n\x0b\x85é"), min_size=1))
+def test_any_script_is_split_as_a_shell_would(script: str) -> None:
+    """The quick way for what has no quotes gives the same."""
+    with suppress(SpecInvalid):
+        assert parse_action({"name": "a", "script": script}).argv == shlex.split(script)

@@ -1366,6 +1366,14 @@ LACKS = {
         STEERED,
         allowed=DRAIN,
     ),
+    "supervisor-not-examined": Case(
+        "A hero_proc that is not ours, and nobody has looked what it does: that is said, and how to look.",
+        world(healthy(MEDIA), healthy(BACKEND), supervisor=attrs.evolve(ANSWERING, kind="hero_proc")),
+    ),
+    "supervisor-examined": Case(
+        "A hero_proc that is not ours, and does all that is needed: nothing is said.",
+        world(healthy(MEDIA), healthy(BACKEND), supervisor=attrs.evolve(_without(), kind="hero_proc")),
+    ),
     "supervisor-without-the-rest": Case(
         "What nothing can be done about is noted.",
         world(
