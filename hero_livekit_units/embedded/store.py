@@ -9,7 +9,6 @@ the comings and goings of processes are not, as no process outlives what that wo
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import sqlite3
@@ -135,8 +134,6 @@ class Store:
         Raises:
             StateFileInvalid: a row cannot be understood.
         """
-        # Nothing of it is garbage: to look for some again and again takes a quarter of the time, for thousands of rows.
-        gc.disable()
         try:
             actions = {
                 (context, name): parse_action(json.loads(spec))
@@ -151,8 +148,6 @@ class Store:
             jobs = {row[0]: _job(row) for row in self._db.execute(f"SELECT {columns} FROM jobs ORDER BY id")}  # noqa: S608
         except (sqlite3.Error, SpecInvalid, ValueError, TypeError) as error:
             raise StateFileInvalid(f"cannot read the state of the daemon: {error}") from error
-        finally:
-            gc.enable()
         return actions, services, runs, jobs
 
     # -- specs and wanted state

@@ -307,8 +307,11 @@ class InstanceSeen:
     def closed(self) -> bool:
         """Whether its process has had its time and has no port open: nobody can be in a call of it, nor come.
 
-        Who is in a call is connected to the port that signals go over, for as long as the call lasts.
+        Who is in a call is connected to the port that signals go over, for as long as the call lasts. Where somebody is
+        counted all the same, one of the two witnesses is wrong, and it may be this one.
         """
+        if self.calls is not None and self.calls.people:
+            return False
         late = self.verdict is Verdict.UNHEALTHY and self.process is not None and not self.process.suspended
         return late and all(port.looked and not port.held for port in self.ports)
 

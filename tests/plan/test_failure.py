@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
-from hero_livekit_units.model.observed import EntryState, InstanceSeen, Verdict
+from hero_livekit_units.model.observed import CallsSeen, EntryState, InstanceSeen, Verdict
 from hero_livekit_units.plan.failure import failures
 from tests.plan.worlds import BEFORE, BEFORE_B, between_two_lives, not_ready
 from tests.strategies import BACKEND, MEDIA, MEDIA_B, STEERED, entry, healthy, ports, process, seen, stopped, world
@@ -89,5 +89,7 @@ def test_only_what_had_its_time_and_shows_no_port_is_closed() -> None:
     assert (young.verdict, young.closed, young.people) == (Verdict.STARTING, False, None)
     blind = attrs.evolve(CLOSED, ports=tuple(attrs.evolve(port, looked=False) for port in CLOSED.ports))
     assert (blind.closed, blind.people) == (False, None)
+    counted = attrs.evolve(CLOSED, calls=CallsSeen(1, 1, "prometheus"))
+    assert (counted.closed, counted.people) == (False, 1)
     assert (not_ready(MEDIA_B).closed, not_ready(MEDIA_B).people) == (False, None)
     assert healthy(MEDIA_B, people=2).people == 2
