@@ -164,7 +164,7 @@ class _Daemon:
         loop = asyncio.get_running_loop()
         health = Health()
         log_folder = os.path.join(self._state_dir, "logs")  # noqa: PTH118
-        supervisor = Supervisor(store, log_folder, health)
+        supervisor = Supervisor(store, log_folder, health, checked=self._handover is not None)
         jobs = supervisor.jobs
         trimmer = LogTrimmer(
             log_folder, self._log_limits, lambda: [job.log_file for job in jobs.all() if job.state in HAS_PROCESS]

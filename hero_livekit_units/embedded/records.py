@@ -79,3 +79,7 @@ class Life:
     start: int
     job_id: int
     attempt: int
+
+
+# Actions by context and name, as text until somebody asks for one; services by name; runs and jobs by id.
+Everything = tuple[dict[tuple[str, str], ActionSpec | str], dict[str, Service], dict[int, Run], dict[int, Job]]

@@ -6,6 +6,7 @@ storing a spec never starts, stops or restarts anything.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, TypeVar
 
 from attrs import evolve
@@ -13,7 +14,7 @@ from attrs import evolve
 from hero_livekit_units.embedded.dependencies import check_actions, waits_for_itself
 from hero_livekit_units.embedded.faults import ActionInUse, Conflict, DependencyInvalid, NotFound
 from hero_livekit_units.embedded.records import Service
-from hero_livekit_units.embedded.spec import Wanted
+from hero_livekit_units.embedded.spec import Wanted, parse_action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -25,15 +26,16 @@ _Key = TypeVar("_Key", str, tuple[str, str])
 
 
 class Specs:
-    """Specs by name. A method that changes something raises sqlite3.Error when that fails; then nothing changed.
+    """Specs by name; an action is text until somebody asks for it.
 
-    `changed` is called with the name of each service whose spec or wanted state is another one now.
+    A method that changes something raises sqlite3.Error when that fails; then nothing changed. `changed` is
+    called with the name of each service whose spec or wanted state is another one now.
     """
 
     def __init__(
         self,
         store: Store,
-        actions: dict[tuple[str, str], ActionSpec],
+        actions: dict[tuple[str, str], ActionSpec | str],
         services: dict[str, Service],
         changed: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -55,7 +57,8 @@ class Specs:
         Raises:
             Conflict: `checked`, and what is stored is not `expected`.
         """
-        stored = self._actions.get((context, spec.name))
+        known = (context, spec.name) in self._actions
+        stored = self.action(context, spec.name) if known else None
         if checked and stored != expected:
             raise Conflict(f"action {spec.name} is not as expected", stored.as_json() if stored else None)
         if stored == spec:
@@ -72,9 +75,12 @@ class Specs:
             NotFound: there is none.
         """
         try:
-            return self._actions[context, name]
+            stored = self._actions[context, name]
         except KeyError:
             raise NotFound("action", name) from None
+        if isinstance(stored, str):
+            stored = self._actions[context, name] = parse_action(json.loads(stored))
+        return stored
 
     def action_names(self, context: str) -> list[str]:
         """Names of the actions of a context, sorted."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from hero_livekit_units.embedded.deaths import Tally
-    from hero_livekit_units.embedded.records import Life
+    from hero_livekit_units.embedded.records import Everything, Life
 
 SCHEMA = 1
 LOGS_KEPT = 10_000
@@ -128,17 +128,18 @@ class Store:
 
     # -- everything at once, for the start
 
-    def load(self) -> tuple[dict[tuple[str, str], ActionSpec], dict[str, Service], dict[int, Run], dict[int, Job]]:
-        """Actions by context and name, services by name, runs and jobs by id.
+    def load(self, *, check: bool = True) -> Everything:
+        """All that is kept. Thousands of actions may lie there that nobody asks for: they are read when they are.
+
+        check: whether to see now that each could be read.
 
         Raises:
             StateFileInvalid: a row cannot be understood.
         """
         try:
-            actions = {
-                (context, name): parse_action(json.loads(spec))
-                for context, name, spec in self._db.execute("SELECT context, name, spec FROM actions")
-            }
+            actions = {row[:2]: row[2] for row in self._db.execute("SELECT context, name, spec FROM actions")}
+            for spec in actions.values() if check else ():
+                parse_action(json.loads(spec))
             services = {
                 row[0]: Service(parse_service(json.loads(row[2])), row[1], bool(row[3]), frozenset(json.loads(row[4])))
                 for row in self._db.execute("SELECT name, context, spec, wanted, held FROM services")
@@ -378,22 +379,20 @@ def _prepare(db: sqlite3.Connection, path: str) -> None:
         values = [("schema", str(SCHEMA)), ("uuid", os.urandom(16).hex())]
         db.executemany("INSERT INTO meta VALUES (?, ?)", values)
         db.execute("COMMIT")
-    db.execute(_NOTES)
-    db.execute(_TALLIES)
-    db.execute(_LIVES)
+    for table in (_NOTES, _TALLIES, _LIVES):
+        db.execute(table)
     # Who comes with an older version is told this one. Written only where it changes: most starts write nothing.
     if db.execute("SELECT 1 FROM meta WHERE key = 'version' AND value = ?", (VERSION,)).fetchone() is None:
         db.execute("INSERT OR REPLACE INTO meta VALUES ('version', ?)", (VERSION,))
 
 
 def _row(job: Job) -> tuple[Any, ...]:
-    values = {name: getattr(job, name) for name in _JOB_COLUMNS}
-    values |= {"spec": json.dumps(job.spec.as_json()), "state": job.state.value}
-    return tuple(values.values())
+    texts = {"spec": json.dumps(job.spec.as_json()), "state": job.state.value}
+    return tuple(({name: getattr(job, name) for name in _JOB_COLUMNS} | texts).values())
 
 
 def _job(row: Sequence[Any]) -> Job:
     values = dict(zip(_JOB_COLUMNS, row, strict=True))
     flags = {name: bool(values[name]) for name in ("spawning", "adopted", "stop_sent", "followed")}
-    spec = parse_action(json.loads(values["spec"]))
-    return Job(**(values | flags | {"spec": spec, "state": JobState(values["state"])}))
+    parsed = {"spec": parse_action(json.loads(values["spec"])), "state": JobState(values["state"])}
+    return Job(**(values | flags | parsed))

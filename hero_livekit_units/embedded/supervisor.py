@@ -51,13 +51,14 @@ class Supervisor:
         store: where everything is kept; it is read once, here.
         log_folder: for the output of the processes.
         health: is told which jobs run.
+        checked: whether it was seen already that the store can be read.
     """
 
-    def __init__(self, store: Store, log_folder: str, health: Health) -> None:
+    def __init__(self, store: Store, log_folder: str, health: Health, *, checked: bool = False) -> None:
         self._health = health
         gc.disable()  # nothing of it is garbage, and to look for some takes a quarter of the time for thousands of rows
         try:
-            actions, services, runs, jobs = store.load()
+            actions, services, runs, jobs = store.load(check=not checked)
         finally:
             gc.enable()
         self.changes = Changes()

@@ -13,6 +13,7 @@ import pytest
 
 from hero_livekit_units.embedded.records import Service
 from hero_livekit_units.embedded.spec import parse_action, parse_service
+from hero_livekit_units.embedded.specs import Specs
 from hero_livekit_units.embedded.store import LOGS_KEPT, LOGS_KEPT_MS, Store
 from hero_livekit_units.errors import StateFileInvalid, StateFileNewer
 from hero_livekit_units.version import VERSION
@@ -36,7 +37,8 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
         uuid = store.uuid
     with closing(Store.open(path)) as store:
         actions, services, runs, jobs = store.load()
-        assert (actions, services, runs, jobs) == ({("core", "a"): action}, {"s": service}, {}, {})
+        assert (list(actions), services, runs, jobs) == ([("core", "a")], {"s": service}, {}, {})
+        assert Specs(store, actions, services).action("core", "a") == action
         assert (store.uuid, store.secret("core", "k")) == (uuid, "v")
 
 
