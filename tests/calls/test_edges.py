@@ -145,7 +145,9 @@ def test_swap(edge: Edge, place: Place) -> None:
     assert (verdict.calls_dropped, verdict.calls_interrupted) == (0, 1)
 
 
-@pytest.mark.parametrize("edge", ALONGSIDE, ids=named)
+@pytest.mark.parametrize(
+    "edge", [pytest.param(edge, marks=() if edge is NEWEST else pytest.mark.night) for edge in ALONGSIDE], ids=named
+)
 def test_two_slots(edge: Edge, place: Place) -> None:
     """A new room on the next release in the other slot: in the old room nobody is disconnected or has to come back."""
     old, new = place(edge.start, "a"), place(edge.end, "b")

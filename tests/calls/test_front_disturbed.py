@@ -75,9 +75,8 @@ def reload_as_an_administrator(stack: FrontedStack) -> None:
     stack.until("a new worker serves", lambda: (seen := front.see()) is not None and seen.pid != before.worker)
 
 
-@pytest.mark.parametrize(
-    "reload", [reload_as_the_package, pytest.param(reload_as_an_administrator, marks=pytest.mark.night)]
-)
+@pytest.mark.night
+@pytest.mark.parametrize("reload", [reload_as_the_package, reload_as_an_administrator])
 def test_a_reload_within_an_upgrade(
     reload: Callable[[FrontedStack], None], stack: FrontedStack, livekit_servers: dict[str, Path]
 ) -> None:

@@ -93,15 +93,9 @@ def test_the_embedded_hero_proc_can_do_it_all(daemon: Daemon, tmp_path: Path) ->
     assert daemon.job("s")["pid"] == pid
     assert examined(daemon.socket, tmp_path) == report
     assert examined(daemon.socket, tmp_path, again=True).at_s > report.at_s
-
-
-def test_the_next_one_is_examined_anew(daemon: Daemon, tmp_path: Path) -> None:
-    """What was seen of one process is not said of another."""
-    registry = registry_at(daemon.socket, tmp_path)
-    report = examined(daemon.socket, tmp_path)
-    assert kept(tmp_path, registry.survey([]).supervisor) == report
     daemon.restart()
-    assert kept(tmp_path, registry.survey([]).supervisor) is None
+    supervisor = registry_at(daemon.socket, tmp_path).survey([]).supervisor
+    assert kept(tmp_path, supervisor) is None, "what was seen of one process is not said of another"
 
 
 FAULTY = [Quirk.GREEN_WHILE_DEAD, Quirk.RED_WHILE_ALIVE, Quirk.SET_RESTARTS, Quirk.STOP_WINDOW]
