@@ -156,7 +156,7 @@ def _tell_of_lacks(group: Group) -> None:
     """Say what the supervisor cannot do, where nothing in a plan can be done about it."""
     supervisor = group.observed.supervisor
     for ability in (Ability.RESTARTS_AFTER_ZERO, Ability.ADOPTS):
-        if supervisor.is_without(ability) and not (ability is Ability.ADOPTS and not supervisor.adopts):
+        if supervisor.is_without(ability):
             group.note(SUPERVISOR, lack(ability))
     if supervisor.lacks is None and supervisor.kind == _UNKNOWN:
         group.note(SUPERVISOR, "nobody has looked what this hero_proc does; `hlu doctor` does, and touches no call")
