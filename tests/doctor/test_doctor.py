@@ -21,7 +21,7 @@ from hero_livekit_units.doctor.ward import NAMES, UNIT
 from hero_livekit_units.embedded.quirks import Quirk
 from hero_livekit_units.errors import ExaminationFailed, RegistryLacks, RegistryRefused, RegistryUnavailable
 from hero_livekit_units.media import Media
-from hero_livekit_units.model.ability import Ability
+from hero_livekit_units.model.ability import Ability, lack
 from hero_livekit_units.model.observed import ProcessId
 from hero_livekit_units.places import find_places
 from hero_livekit_units.registry.choice import registry_at
@@ -144,15 +144,17 @@ def test_what_another_examination_left_is_taken_out(daemon: Daemon, short_folder
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a /run of its own takes root")
-def test_a_real_zinit(short_folder: Path, tmp_path: Path) -> None:
-    """It does all but find again what it had; the one at hand has nothing to do with it."""
+def test_a_real_zinit(short_folder: Path) -> None:
+    """It does all but find again what it had, and plans say so; the one at hand has nothing to do with it."""
     socket = short_folder / "var" / "zinit.sock"
     zinit = ZinitDaemon(short_folder, socket, {"PATH": os.environ["PATH"], "HOME": str(short_folder)})
     zinit.start()
+    media = Media.connect(socket=str(socket), places=find_places({"PATH_ROOT": str(short_folder)}))
     try:
-        report = examined(str(socket), tmp_path)
+        report = examined(str(socket), media.places.home)
         assert zinit.call("service.list") == []
         assert (report.kind, report.version, report.pid) == ("zinit", "0.3.9", zinit.pid)
+        assert lack(Ability.ADOPTS) in [note.text for note in media.plan().notes]
     finally:
         zinit.end()
     assert report.lacks == {Ability.ADOPTS}
