@@ -84,7 +84,7 @@ def _at_twin(supervisor: SupervisorSeen, says: Callable[[str], None], *, adoptio
                 twin.start()
                 return _seen_at(twin, says, folder, adoption_alone=adoption_alone)
             finally:
-                twin.kill()
+                twin.close()
         except NoTwin as reason:
             missed = [Ability.ADOPTS] if adoption_alone else list(Ability)
             return [Finding(ability, None, f"not looked at: {reason}") for ability in missed]

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from hero_livekit_units.doctor.ward import until
 from hero_livekit_units.errors import ExaminationFailed
 from hero_livekit_units.model.observed import Verdict
+from hero_livekit_units.procfs import DEAD, lives, stat_fields
 from hero_livekit_units.registry.choice import registry_at
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.registry.port import Registry
 
 _ANSWERS_WITHIN_S = 10.0
+_LEFT_S = 2.0
 _EMBEDDED, _ZINIT = "embedded", "zinit"
 # zinit keeps its state for a planned restart in /run/zinit, whoever runs it: no other zinit may find this one's.
 _OWN_RUN = 'mount --bind "$1" /run && shift && exec "$@"'
@@ -32,26 +36,12 @@ class NoTwin(Exception):
     """Why there can be no second one."""
 
 
-class Second(Protocol):
-    """A second supervisor. `registry` is our client of it, `socket` and `home` make another one."""
-
-    registry: Registry
-    socket: str
-    home: Path
-
-    def start(self) -> None:
-        """Start it, or its next life, and wait until it answers."""
-
-    def kill(self) -> None:
-        """`kill -9`."""
-
-
 class Twin:
-    """See `Second`. It lives in a folder, which the caller removes.
+    """A second supervisor: `registry` is our client of it, `socket` and `home` make another one.
 
     Args:
         supervisor: the one at hand.
-        folder: its own.
+        folder: its own, which the caller removes.
 
     Raises:
         NoTwin: none of its kind can be started here.
@@ -64,6 +54,7 @@ class Twin:
         self._log = folder / "log"
         self._command, self._environment = _command(supervisor, folder, self.socket)
         self._process: subprocess.Popen[bytes] | None = None
+        self._sessions: set[int] = set()
         self.registry = registry_at(self.socket, self.home)
 
     def start(self) -> None:
@@ -83,6 +74,7 @@ class Twin:
                 start_new_session=True,
                 cwd="/",
             )
+        self._sessions.add(process.pid)
         until(lambda: process.poll() is not None or self._answers(), _ANSWERS_WITHIN_S)
         seen = self.registry.survey([]).supervisor
         if seen.verdict is not Verdict.HEALTHY:
@@ -92,6 +84,25 @@ class Twin:
             )
         if seen.version != self._version:
             raise NoTwin(f"its program is of version {seen.version} by now")
+
+    def close(self) -> None:
+        """Kill it, and wait until nothing is left of what it was about to start."""
+        self.kill()
+        if not until(lambda: not self._left(), _LEFT_S):
+            for pid, started in self._left():
+                if lives(pid, started):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+
+    def _left(self) -> list[tuple[int, int]]:
+        """Pid and start of what lives in the sessions of its lives, which were made for them."""
+        found = []
+        for pid in [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]:
+            with suppress(PermissionError):  # another user's, and hidden
+                fields = stat_fields(pid)
+                if fields and fields[0] not in DEAD and int(fields[3]) in self._sessions:
+                    found.append((pid, int(fields[19])))
+        return found
 
     def kill(self) -> None:
         """`kill -9`."""
