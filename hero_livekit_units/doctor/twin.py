@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hero_livekit_units.model.observed import ProcessId, SupervisorSeen
-    from hero_livekit_units.registry.port import Registry
 
 _ANSWERS_WITHIN_S = 10.0
 _LEFT_S = 2.0

@@ -10,11 +10,11 @@ import attrs
 
 from hero_livekit_units.errors import PlanStale
 from hero_livekit_units.livekit.keys import ensure_secrets
-from hero_livekit_units.model.drain import Drain, Signal
+from hero_livekit_units.model.drain import Drain, DrainSeen, Signal
 from hero_livekit_units.model.plan import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from hero_livekit_units.execute.files import Disk
     from hero_livekit_units.livekit.roomservice import RoomService
@@ -70,12 +70,19 @@ class Drains:
         server = next(port.port for port in seen.ports if port.port.name == "http")
         api_keys = ensure_secrets(self._registry)["api_keys"]
         if step.action is Action.END_ROOMS:
-            ended = [room for room in step.rooms if self._rooms.end_lonely(server, api_keys, room)]
+            due = self._due(spec, seen, step.rooms)
+            ended = [room for room in due if self._rooms.end_lonely(server, api_keys, room)]
             return f"ended {', '.join(ended) or 'none, as nobody is alone in them any more'}"
         drain = self._drain_of(spec, seen)
         told = self._rooms.tell(server, api_keys, {"type": "drain", "text": _ANNOUNCEMENT, "since_s": drain.since_s})
         self._disk.record_drain(spec, attrs.evolve(drain, announced=True))
         return f"told {told} {'room' if told == 1 else 'rooms'}"
+
+    def _due(self, spec: LaunchSpec, seen: InstanceSeen, rooms: Sequence[str]) -> list[str]:
+        """Those whose time is over by the record of now: company may have come and gone since they were chosen."""
+        drain = DrainSeen(self._drain_of(spec, seen), self._now_s())
+        limit_s = drain.drain.idle_room_s
+        return [room for room in rooms if limit_s is not None and drain.alone_for_s(room) >= limit_s]
 
     @contextmanager
     def signalling(self, step: Step, spec: LaunchSpec, before: InstanceSeen) -> Iterator[None]:

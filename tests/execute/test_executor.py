@@ -684,12 +684,25 @@ def test_a_drain_of_what_does_not_run(stage: Stage) -> None:
 def test_rooms_are_told_and_ended_and_a_drain_is_forgotten(stage: Stage, spec: LaunchSpec) -> None:
     """Over the port of the API, with the keys of the group; that they were told is recorded."""
     stage.run()
-    told = Told()
-    executor = Executor(stage.registry, stage.observer.observe, stage.heard, stage.home, rooms=told)
+    told, now = Told(), [1000.0]
+    desired = Desired({}, Steering(possible=True), Terms(idle_room_s=10.0))
+    executor = Executor(
+        stage.registry,
+        stage.observer.observe,
+        stage.heard,
+        stage.home,
+        desired=desired,
+        rooms=told,
+        now_s=lambda: now[0],
+    )
     key = stage.registry.stored["api_key"]
+    executor.do(attrs.evolve(step(Action.DRAIN), rooms=("met", "tab")), spec)
+    now[0] = 1005.0
+    executor.do(attrs.evolve(step(Action.DRAIN), rooms=("met", "tab", "new")), spec)
+    now[0] = 1010.0
     assert executor.do(step(Action.ANNOUNCE), spec).outcome == "told 2 rooms"
     assert record_of(spec).announced is True
-    ended = executor.do(attrs.evolve(step(Action.END_ROOMS), rooms=("met", "tab")), spec)
+    ended = executor.do(attrs.evolve(step(Action.END_ROOMS), rooms=("met", "tab", "new", "gone")), spec)
     assert ended.outcome == "ended tab"
     assert told.asked == [
         ("tell", "http", [key], "drain"),

@@ -114,6 +114,7 @@ class History:
             and host.ready_s == READY_S
             and host.dud is None
             and not any(one.spec is None or one.suspended or one.signals for one in host.processes.values())
+            and not any(one.late and not one.ready for one in host.processes.values())
             and all(job.state in {EntryState.RUNNING, EntryState.STOPPED} for job in host.jobs.values())
             and all(job.process is None or host.kernel(job.process.pid) for job in host.jobs.values())
         )

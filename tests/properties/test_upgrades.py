@@ -135,6 +135,21 @@ FOUND: dict[str, tuple[bool, str, list[Event]]] = {
             ("execute", (("effect", 6, Fault.AWAY_AFTER), ("effect", 4, Fault.REFUSED))),
         ],
     ),
+    "a plan of before ends no room in which somebody has company meanwhile, and is alone again": (
+        True,
+        "1.13.3-r1",
+        [
+            ("ensure",),
+            ("join", "x", 1),
+            ("join", "y", 1),
+            ("drain", "a", Terms(5.0, Then.WAIT, 10.0), (Allowed.RECONNECT,)),
+            ("wall_clock", 3600.0),
+            ("join", "x", 2),
+            ("look", Goal.RUN, (Allowed.DRAIN,)),
+            ("ensure", Goal.RUN, (), (("effect", 8, Fault.OTHER_BEFORE), ("look", 5, Fault.JOIN)), "1.13.2-r1"),
+            ("execute", ()),
+        ],
+    ),
     "a plan for an empty host starts nothing while nobody can see whether it is empty": (
         False,
         "1.9.9-r1",

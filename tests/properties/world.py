@@ -167,6 +167,7 @@ class Process:
     ports: set[tuple[str, int]]
     ready: bool = False
     ready_since_s: float = 0.0
+    late: bool = False
     rooms: dict[str, int] = field(factory=dict)
     signals: int = 0
     draining: bool = False
@@ -391,6 +392,7 @@ class Host:
             error = f"exit status 0: listen tcp 127.0.0.1:{number}: bind: address already in use"
             self._in(0.001, lambda: self._end(process, error))
         else:
+            process.late = self.ready_s > READY_S
             self._in(self.ready_s, lambda: self._ready(process))
             if dud is Dud.DIES:
                 self.doomed_until_s = self.now_s + self.ready_s + 2 * DIES_S
