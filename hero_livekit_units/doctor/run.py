@@ -100,8 +100,8 @@ def _seen_at(twin: Twin, says: Callable[[str], None], folder: Path, *, adoption_
     units_folder.mkdir()
     with ward(twin.registry, units_folder, None) as units:
         if not adoption_alone:
-            pid = twin.registry.survey([]).supervisor.process
-            found += examine(units, partial(OtherProcess, twin.socket, twin.home), pid.pid if pid else 0, says)
+            process = twin.registry.survey([]).supervisor.process
+            found += examine(units, partial(OtherProcess, twin.socket, twin.home), process.pid if process else 0, says)
         found.append(examine_adoption(units, crash, says))
     return [Finding(one.ability, one.holds, _AT_TWIN + one.says) for one in found]
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hero_livekit_units.doctor.ward import until
-from hero_livekit_units.errors import ExaminationFailed
 from hero_livekit_units.model.observed import Verdict
 from hero_livekit_units.procfs import DEAD, lives, stat_fields
 from hero_livekit_units.registry.choice import registry_at
@@ -60,8 +59,7 @@ class Twin:
         """Start it, or its next life, and wait until it answers.
 
         Raises:
-            ExaminationFailed: it does not.
-            NoTwin: it is of another version by now.
+            NoTwin: it does not, or is of another version by now.
         """
         with self._log.open("ab") as log:
             process = self._process = subprocess.Popen(
@@ -78,9 +76,7 @@ class Twin:
         seen = self.registry.survey([]).supervisor
         if seen.verdict is not Verdict.HEALTHY:
             said = self._log.read_text(errors="replace").strip().splitlines()
-            raise ExaminationFailed(
-                f"a second {' '.join(self._command)} does not answer", hint=said[-1] if said else ""
-            )
+            raise NoTwin(f"a second one does not answer ({said[-1] if said else 'without a word'})")
         if seen.version != self._version:
             raise NoTwin(f"its program is of version {seen.version} by now")
 

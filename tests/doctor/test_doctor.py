@@ -185,6 +185,16 @@ def test_why_there_can_be_no_second_one(kind: str, process: ProcessId | None, be
         Twin(attrs.evolve(ANSWERING, kind=kind, process=process), short_folder)
 
 
+def test_a_second_one_that_does_not_come_up_is_told(daemon: Daemon, short_folder: Path) -> None:
+    """With its last word."""
+    twin = Twin(registry_at(daemon.socket, short_folder).survey([]).supervisor, short_folder / "twin")
+    (short_folder / "twin").mkdir()
+    (short_folder / "twin" / "state").write_text("no folder")
+    with pytest.raises(NoTwin, match=r"a second one does not answer \(.*state"):
+        twin.start()
+    twin.close()
+
+
 def test_without_a_second_one_adoption_is_not_looked_at(
     daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
