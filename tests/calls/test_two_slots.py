@@ -77,6 +77,7 @@ def test_an_upgrade_that_nobody_in_a_call_notices(
     assert stack.media.ensure().changed is False
 
 
+@pytest.mark.night
 def test_a_changed_configuration_comes_by_the_other_slot_and_the_next_one_by_the_first(
     stack: Stack, livekit_servers: dict[str, Path]
 ) -> None:

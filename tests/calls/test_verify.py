@@ -189,6 +189,7 @@ def test_an_upgrade_that_would_cut_people_off_is_told_and_undone(
     assert left(stack) == []
 
 
+@pytest.mark.night
 def test_an_upgrade_that_nobody_notices(stack: Stack, livekit_servers: dict[str, Path]) -> None:
     """By the other slot: the call goes on where it is, what is wanted runs, and in the end what the user had."""
     have(stack, livekit_servers, "1.13.3", two_slots=True)
