@@ -19,6 +19,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
+import requests
 from attrs import define
 
 from hero_livekit_units.calls.call import LEAST_BASELINE_S, Call
@@ -344,7 +345,10 @@ class Walk:
         assert set(on["a"]) & set(on["b"]) == set(), on
 
     def _has(self, room: LongRoom, people: int) -> bool:
-        return people_in(self.stack, room.slot).get(room.name) == people
+        try:
+            return people_in(self.stack, room.slot).get(room.name) == people
+        except requests.Timeout:
+            return False  # it is asked again
 
     def _see_all_well(self) -> None:
         self._see_rooms()

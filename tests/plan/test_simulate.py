@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hero_livekit_units.model.drain import Drain, DrainSeen
 from hero_livekit_units.model.observed import (
     CallsSeen,
+    Entry,
     EntryState,
+    Failed,
     InstanceSeen,
     Observed,
     PortSeen,
@@ -20,7 +23,7 @@ from hero_livekit_units.model.observed import (
     ProcessSeen,
     Verdict,
 )
-from hero_livekit_units.model.plan import Action, Allowed, Effect, Goal, Interruption, Plan, Step
+from hero_livekit_units.model.plan import Action, Allowed, Effect, Goal, Interruption, Needs, Plan, Step
 from hero_livekit_units.plan.planner import plan
 from hero_livekit_units.plan.simulate import TO_BE, reached, simulate
 from tests.plan.worlds import BEFORE, TAKEN, between_two_lives, not_ready
@@ -328,3 +331,72 @@ def test_other_instances_stay_as_they_are() -> None:
     assert after.instance("lk-backend") == observed.instance("lk-backend")
     assert after.instance(MEDIA_B.instance) == observed.instance(MEDIA_B.instance)
     assert after.instance(MEDIA.instance).verdict is Verdict.STOPPED
+
+
+def _step(action: Action, *rooms: str) -> Step:
+    return Step(action, MEDIA.instance, MEDIA.digest, "", Effect(Interruption.NONE, ""), Needs(), rooms)
+
+
+def test_what_is_started_is_there_in_every_respect() -> None:
+    """Each witness would say so."""
+    before = stopped(MEDIA, in_the_way=(TAKEN,), failed=Failed(1.0, "it ended"))
+    running = ProcessSeen(
+        TO_BE,
+        suspended=False,
+        age_s=0.0,
+        command=MEDIA.argv[0],
+        unit=MEDIA.unit,
+        slot=MEDIA.slot,
+        release=MEDIA.release,
+        launch_digest=MEDIA.launch_digest,
+    )
+    assert simulate(before, _step(Action.START), MEDIA) == attrs.evolve(
+        before,
+        entry=Entry(MEDIA.instance, wanted=True, state=EntryState.RUNNING, process=TO_BE, digest="", launch_digest=""),
+        process=running,
+        ports=tuple(PortSeen(port, looked=True, held=True) for port in MEDIA.ports),
+        probes=tuple(ProbeSeen(probe, ok=True, says="", took_ms=0.0) for probe in MEDIA.probes),
+        calls=CallsSeen(0, 0, "nobody has joined yet"),
+        drain=None,
+        verdict=Verdict.HEALTHY,
+        because="it is ready",
+        in_the_way=(),
+        failed=None,
+    )
+    assert simulate(stopped(BACKEND), _step(Action.START), BACKEND).calls is None
+
+
+def test_what_is_stopped_is_gone_in_every_respect() -> None:
+    """Each witness would say so; what is registered of it stays."""
+    before = healthy(MEDIA, people=2)
+    assert before.entry is not None
+    assert simulate(before, _step(Action.STOP), MEDIA) == attrs.evolve(
+        before,
+        entry=attrs.evolve(before.entry, wanted=False, state=EntryState.STOPPED, process=None),
+        process=None,
+        ports=tuple(PortSeen(port.port, looked=True, held=False) for port in before.ports),
+        probes=(),
+        calls=None,
+        drain=None,
+        verdict=Verdict.STOPPED,
+        because="it does not run",
+    )
+
+
+def test_a_drain_in_every_respect() -> None:
+    """It is noted who is alone since when; that all were told; and who is left when rooms were ended."""
+    before = healthy(MEDIA, calls=CallsSeen(3, 4, "debug-rooms", lonely=("x", "y")))
+    assert before.process is not None
+    begun = simulate(before, _step(Action.DRAIN, "x", "y"), MEDIA)
+    drain = Drain(before.process.id, "", 0.0, alone={"x": 0.0, "y": 0.0})
+    assert begun == attrs.evolve(before, drain=DrainSeen(drain, 0.0))
+    later = attrs.evolve(before, drain=DrainSeen(attrs.evolve(drain, alone={"x": 5.0}), 9.0))
+    noted = simulate(later, _step(Action.DRAIN, "x", "y"), MEDIA)
+    assert noted.drain == DrainSeen(attrs.evolve(drain, alone={"x": 5.0, "y": 9.0}), 9.0)
+    told = simulate(later, _step(Action.ANNOUNCE), MEDIA)
+    assert told.drain == DrainSeen(attrs.evolve(drain, alone={"x": 5.0}, announced=True), 9.0)
+    ended = simulate(later, _step(Action.END_ROOMS, "y"), MEDIA)
+    assert ended == attrs.evolve(later, calls=CallsSeen(2, 3, "debug-rooms", lonely=("x",)))
+    uncounted = simulate(attrs.evolve(later, calls=CallsSeen(None, None, "x")), _step(Action.END_ROOMS, "y"), MEDIA)
+    assert uncounted.calls == CallsSeen(None, None, "x", lonely=())
+    assert simulate(later, _step(Action.CANCEL), MEDIA) == before
