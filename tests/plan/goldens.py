@@ -593,6 +593,11 @@ REPLACE = {
         ),
         STEERED,
     ),
+    "new-slot-is-up-again-after-an-error": Case(
+        "The new release ended by itself once, with an error, and is up again: that is said with the error.",
+        world(_on(MEDIA, calls=CROWD), healthy(BACKEND), UP_AGAIN),
+        STEERED,
+    ),
     "the-left-slot-has-just-ended": Case(
         "The process of the slot that was left is gone, and the supervisor has not learnt it yet: that is waited for.",
         world(
@@ -1188,6 +1193,12 @@ DRAINS = {
     "drain-and-nothing-else": Case(
         "Only what is drained is gone on with: the changed backend is left alone, the empty slot ends.",
         world(_drained(_on(MEDIA, calls=EMPTY)), BACKEND_B_RUNS, healthy(MEDIA_B)),
+        STEERED,
+        Goal.DRAIN,
+    ),
+    "drain-and-nothing-else-while-it-is-full": Case(
+        "Only what is drained is gone on with, and waited for while people are in it.",
+        world(_drained(_LEFT, idle_room_s=300.0), BACKEND_B_RUNS, healthy(MEDIA_B)),
         STEERED,
         Goal.DRAIN,
     ),
