@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,19 +29,15 @@ def doctor(again: bool, socket: str | None, as_json: bool) -> int:  # noqa: FBT0
 
     Exits 0 when nothing was seen to be missing, 3 when something was, 5 when the supervisor cannot be asked.
     """
+    from hero_livekit_units.cli.progress import shown  # noqa: PLC0415
     from hero_livekit_units.cli.verify import interrupted_once  # noqa: PLC0415
     from hero_livekit_units.doctor.report import as_data  # noqa: PLC0415
     from hero_livekit_units.media import Media  # noqa: PLC0415
 
-    with interrupted_once():
-        report = Media.connect(socket=socket).doctor(again=again, says=_told)
+    with interrupted_once(), shown() as reporter:
+        report = Media.connect(socket=socket).doctor(again=again, says=lambda what: reporter.task(f"looking: {what}"))
     show(as_data(report), doctor_text, as_json=as_json)
     return EXIT_DRIFT if report.lacks else EXIT_OK
-
-
-def _told(what: str) -> None:
-    sys.stderr.write(f"looking: {what}\n")
-    sys.stderr.flush()
 
 
 def doctor_text(data: dict[str, Any]) -> str:

@@ -58,7 +58,7 @@ def doctor(
             start_time=process.start_time if process else 0,
             at_s=at_s,
             took_s=round(time.monotonic() - began, 3),
-            findings=tuple(sorted(findings, key=lambda found: list(Ability).index(found.ability))),
+            findings=tuple(findings),
         )
         keep(report, home)
         return report

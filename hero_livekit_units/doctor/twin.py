@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
 from hero_livekit_units.doctor.ward import until
 from hero_livekit_units.model.observed import Verdict
 from hero_livekit_units.procfs import DEAD, lives, stat_fields
@@ -21,7 +23,7 @@ from hero_livekit_units.registry.choice import registry_at
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hero_livekit_units.model.observed import ProcessId, SupervisorSeen
+    from hero_livekit_units.model.observed import SupervisorSeen
 
 _ANSWERS_WITHIN_S = 10.0
 _LEFT_S = 2.0
@@ -117,12 +119,12 @@ def _command(supervisor: SupervisorSeen, folder: Path, socket: str) -> tuple[lis
     if supervisor.kind not in {_EMBEDDED, _ZINIT}:
         raise NoTwin(f"how another {supervisor.kind} is started is not known")
     try:
-        environment = _environment_of(process)
-        if supervisor.kind == _EMBEDDED:
-            return _moved(_arguments_of(process), {"--socket": socket, "--state": str(folder / "state")}), environment
-        program = str(Path("/proc", str(process.pid), "exe").readlink())
-    except OSError as error:
-        raise NoTwin(f"how pid {process.pid} was started cannot be read: {error.strerror}") from error
+        seen = psutil.Process(process.pid)
+        arguments, environment, program = seen.cmdline(), seen.environ(), seen.exe()
+    except psutil.Error as error:
+        raise NoTwin(f"how pid {process.pid} was started cannot be read: {error}") from error
+    if supervisor.kind == _EMBEDDED:
+        return _moved(arguments, {"--socket": socket, "--state": str(folder / "state")}), environment
     if os.geteuid() or not (unshare := shutil.which("unshare")):
         raise NoTwin("a second zinit takes root and the command unshare, for a /run of its own")
     if not Path(program).exists():
@@ -142,13 +144,3 @@ def _moved(arguments: Sequence[str], places: dict[str, str]) -> list[str]:
             raise NoTwin(f"its command line has no {option}")
         found[found.index(option) + 1] = value
     return found
-
-
-def _arguments_of(process: ProcessId) -> list[str]:
-    words = Path("/proc", str(process.pid), "cmdline").read_bytes().split(b"\0")[:-1]
-    return [os.fsdecode(word) for word in words]
-
-
-def _environment_of(process: ProcessId) -> dict[str, str]:
-    pairs = (pair.partition(b"=") for pair in Path("/proc", str(process.pid), "environ").read_bytes().split(b"\0"))
-    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs if name}
