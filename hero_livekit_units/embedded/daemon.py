@@ -87,7 +87,8 @@ def run(
         if command:
             store.close()
             back = (sys.executable, *sys.orig_argv[1:])
-            _become(command, Handover(*listener.hand_over(), state_lock, back, daemon.generation + 1))
+            connections = tuple(daemon.connections)
+            _become(command, Handover(*listener.hand_over(), state_lock, connections, back, daemon.generation + 1))
     return 0
 
 
@@ -144,7 +145,10 @@ def _around(names: Sequence[str], supervisor: Supervisor) -> dict[str, Around]:
 
 
 class _Daemon:
-    """What serves between two execs. `serves`: calls are answered, so there is no way back any more."""
+    """What serves between two execs.
+
+    serves: calls are answered, so there is no way back any more. connections: what was left to whoever goes on.
+    """
 
     def __init__(
         self, state_dir: str, version: str, log_limits: LogLimits, handover: Handover | None, quirks: Sequence[str]
@@ -156,6 +160,7 @@ class _Daemon:
         self._quirks = quirks
         self.generation = handover.generation if handover else 0
         self.serves = False
+        self.connections: list[int] = []
 
     async def serve(self, listener: Listener, store: Store) -> list[str]:
         """Serve until the end; the command that is to take our place, empty for none."""
@@ -182,7 +187,7 @@ class _Daemon:
         service = HeroService("hero_proc", "Hero Proc (embedded)", version, "Keeps processes alive.", openrpc(version))
         server = HeroServer(service, methods.registry(**_around(self._quirks, supervisor)))
         supervisor.recover()
-        await server.start(listener)
+        await server.start(listener, self._handover.connections if self._handover else ())
         self.serves = True
         take_signals()
         _log.info("hero_proc %s listens on %s, pid %d", version, listener.path, os.getpid())
@@ -192,8 +197,10 @@ class _Daemon:
         if upgrade.command:
             await plugins.settled()  # whoever waits for it gets it from us
             supervisor.hurry()
-            await server.finish()
+            self.connections = await server.finish()
         if not upgrade.command:
+            for descriptor in self.connections:  # nobody goes on with them after all
+                os.close(descriptor)
             if supervisor.closing:
                 await supervisor.wait(supervisor.all_ended, None)
             await server.close()

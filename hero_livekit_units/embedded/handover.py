@@ -1,6 +1,7 @@
 """What the daemon leaves to the version of itself that takes its place by exec: same process, same children.
 
-The socket and both locks are handed over as open descriptors. All else is in the database, and whose parent this
+The socket, both locks and the connections on which nobody is in the midst of a request are handed over as open
+descriptors. All else is in the database, and whose parent this
 process is, the kernel knows. The way back is handed over too: a new version that fails before it serves makes room for
 the old one.
 
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 VARIABLE = "HERO_PROC_HANDOVER"
-PROTOCOL = 1
+PROTOCOL = 2
 _SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 
 class Handover(NamedTuple):
     """Descriptors of the listening socket, its lock and the lock of the state, and what to know about the exec.
 
+    connections: descriptors of clients that are between two requests, or before their first.
     back: the command of the one before, empty where there is no way back. generation: how many times this process has
     been replaced. failed: why the version that was to be here is not.
     """
@@ -32,6 +34,7 @@ class Handover(NamedTuple):
     listener: int
     lock: int
     state_lock: int
+    connections: tuple[int, ...]
     back: tuple[str, ...]
     generation: int
     failed: str | None = None
@@ -43,7 +46,7 @@ def received() -> Handover | None:
     if not text:
         return None
     values = json.loads(text)
-    return Handover(**(values | {"back": tuple(values["back"])}))
+    return Handover(**(values | {name: tuple(values[name]) for name in ("connections", "back")}))
 
 
 def hold_signals() -> None:
@@ -62,7 +65,7 @@ def become(command: Sequence[str], handover: Handover) -> None:
     Raises:
         OSError: the program cannot be executed.
     """
-    for descriptor in handover[:3]:
+    for descriptor in (*handover[:3], *handover.connections):
         os.set_inheritable(descriptor, True)  # noqa: FBT003
     os.environ[VARIABLE] = json.dumps(handover._asdict())
     hold_signals()

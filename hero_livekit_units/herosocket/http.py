@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+import os
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import cast
 
 import h11
 from attrs import field, frozen
 
 from hero_livekit_units.herosocket.listener import BACKLOG
-
-if TYPE_CHECKING:
-    import socket
 
 LARGEST_BODY = 1024 * 1024
 LARGEST_HEAD = 32 * 1024
@@ -29,9 +28,9 @@ _PIECE = 64 * 1024
 _LINGER_S = 2.0
 _LINGER_BYTES = 8 * 1024 * 1024
 _FINISH_S = 2.0  # for requests that are being answered
-_SILENT_S = 0.2  # for connections that have not asked anything yet
+_HALF_S = 0.2  # for the rest of a request of which some has come
 _LOOK_AGAIN_S = 0.005
-_TURNS = 10  # of the loop, until what was accepted is a connection
+_TURNS = 10  # of the loop, until what was accepted is a connection, and what was read is with it
 _REASONS = {200: b"OK", 204: b"No Content", 400: b"Bad Request", 404: b"Not Found", 405: b"Method Not Allowed"} | {
     413: b"Content Too Large",
     431: b"Request Header Fields Too Large",
@@ -81,31 +80,46 @@ class HttpServer:
         self._connections: dict[asyncio.Task[None], _Connection] = {}
         self._server: asyncio.Server | None = None
 
-    async def start(self, sock: socket.socket) -> None:
-        """Accept connections on a socket that listens already."""
+    async def start(self, sock: socket.socket, connections: Sequence[int] = ()) -> None:
+        """Accept connections on a socket that listens already, and go on with those that another left."""
+        loop = asyncio.get_running_loop()
+        for descriptor in connections:
+            accepted = socket.socket(fileno=descriptor)
+            accepted.setblocking(False)  # noqa: FBT003
+            await loop.connect_accepted_socket(self._protocol, accepted)
         self._server = await asyncio.start_unix_server(self._connected, sock=sock, limit=_PIECE, backlog=BACKLOG)
 
-    async def finish(self) -> None:
+    async def finish(self) -> list[int]:
         """Accept no more, without closing the socket, and end each connection after the answer to what it has asked.
 
-        A connection that has asked nothing yet has SILENT_S to do so, a request that is being answered FINISH_S.
+        A request that is being answered has FINISH_S for that, one of which only some has come HALF_S.
+
+        Returns:
+            Descriptors of the connections on which nothing has come since their last answer, or at all, for `start` of
+            whoever goes on. What is sent on them waits there.
         """
+        left: list[int] = []
         if self._server is None:
-            return
+            return left
         loop = asyncio.get_running_loop()
         for sock in self._server.sockets:
             loop.remove_reader(sock.fileno())
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
+        await _settle()
         began = loop.time()
         while self._connections:
+            for connection in self._connections.values():
+                connection.finish()
+            await _settle()
             passed_s = loop.time() - began
             for task, connection in self._connections.items():
-                connection.finishing = True
-                limit_s = _FINISH_S if connection.answering else 0.0 if connection.between else _SILENT_S
-                if passed_s >= limit_s:
+                descriptor = connection.leave()
+                if descriptor is not None:
+                    left.append(descriptor)
+                if descriptor is not None or passed_s >= (_FINISH_S if connection.answering else _HALF_S):
                     task.cancel()
-            await asyncio.wait(list(self._connections), timeout=_LOOK_AGAIN_S)
+            if open_still := list(self._connections):
+                await asyncio.wait(open_still, timeout=_LOOK_AGAIN_S)
+        return left
 
     async def close(self) -> None:
         """Accept no more, and end what is open."""
@@ -114,6 +128,9 @@ class HttpServer:
         for task in list(self._connections):
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def _protocol(self) -> asyncio.StreamReaderProtocol:
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=_PIECE), self._connected)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -135,8 +152,7 @@ class HttpServer:
 class _Connection:
     """One connection: h11 decides what may come next, this moves the bytes.
 
-    answering: a whole request has come and its answer has not gone. between: one was answered, nothing of the next has
-    come. finishing: the next answer is the last.
+    answering: a whole request has come and its answer has not gone.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, idle_s: float) -> None:
@@ -144,9 +160,11 @@ class _Connection:
         self._writer = writer
         self._idle_s = idle_s
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LARGEST_HEAD)
-        self.answering = self.between = self.finishing = False
+        self.answering = self._finishing = False
+        self._untouched = True  # nothing has come since the last answer, or at all
+        self._transport = cast("asyncio.Transport", writer.transport)
         # Written means handed to the kernel: what waits here would be lost when the connection ends.
-        writer.transport.set_write_buffer_limits(high=0)
+        self._transport.set_write_buffer_limits(high=0)
 
     async def serve(self, handler: Handler, *, busy: bool) -> None:
         """Answer requests one after the other until the connection ends."""
@@ -168,7 +186,20 @@ class _Connection:
             if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
                 return
             self._http.start_next_cycle()
-            self.between = True
+            self._untouched = not self._http.trailing_data[0]
+
+    def finish(self) -> None:
+        """Make the next answer the last; what has not begun to come is not read any more."""
+        self._finishing = True
+        if self._untouched:
+            self._transport.pause_reading()
+
+    def leave(self) -> int | None:
+        """A descriptor for whoever goes on, once; None where something has come that is not answered yet."""
+        if not self._untouched or self._transport.is_reading() or self._transport.is_closing():
+            return None
+        self._untouched = False
+        return os.dup(self._transport.get_extra_info("socket").fileno())
 
     async def _read_request(self) -> Request | None:
         """The next complete request, None when the client is done."""
@@ -198,14 +229,16 @@ class _Connection:
             if self._http.they_are_waiting_for_100_continue:
                 await self._write(self._http.send(h11.InformationalResponse(status_code=100, headers=[])))
             piece = await self._reader.read(_PIECE)
-            self.between = False
+            self._untouched = False
+            if self._finishing:
+                self._transport.resume_reading()  # it had come before the pause; its rest has to come too
             if not piece and self._http.their_state is not h11.IDLE:
                 raise ConnectionResetError("the client left within a request")
             self._http.receive_data(piece)
 
     async def _send(self, response: Response) -> None:
         headers = [(name.encode(), value.encode()) for name, value in response.headers.items()]
-        if self.finishing and "connection" not in response.headers:
+        if self._finishing and "connection" not in response.headers:
             headers.append((b"connection", b"close"))
         if response.status != 204:
             headers.append((b"content-length", str(len(response.body)).encode()))
@@ -237,6 +270,12 @@ class _Connection:
                 left = _LINGER_BYTES
                 while left > 0 and (piece := await self._reader.read(_PIECE)):
                     left -= len(piece)
+
+
+async def _settle() -> None:
+    """Let what the loop has accepted and read come to its connection."""
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 def _too_large() -> _Refused:

@@ -14,6 +14,8 @@ from hero_livekit_units.herosocket.http import IDLE_S, HttpServer, Request, Resp
 from hero_livekit_units.herosocket.rpc import RpcEndpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pjrpc.server import MethodRegistry
 
     from hero_livekit_units.herosocket.listener import Listener
@@ -53,13 +55,17 @@ class HeroServer:
         }
         self._http = HttpServer(self._respond, idle_s=idle_s)
 
-    async def start(self, listener: Listener) -> None:
-        """Answer from now on."""
-        await self._http.start(listener.socket)
+    async def start(self, listener: Listener, connections: Sequence[int] = ()) -> None:
+        """Answer from now on, on connections that `finish` left too."""
+        await self._http.start(listener.socket, connections)
 
-    async def finish(self) -> None:
-        """Answer what has been asked, then no more; who connects from now on waits in the listener."""
-        await self._http.finish()
+    async def finish(self) -> list[int]:
+        """Answer what has been asked, then no more; who connects from now on waits in the listener.
+
+        Returns:
+            Descriptors of the connections on which nothing was being asked; what is asked on them waits there.
+        """
+        return await self._http.finish()
 
     async def close(self) -> None:
         """Answer no more. The listener is the caller's to close."""

@@ -15,24 +15,31 @@ from hero_livekit_units.procfs import DEAD, lives, stat_fields
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+_PF_EXITING = 0x4  # of the flags, field 9 of /proc/PID/stat (include/linux/sched.h)
+
 
 def see_process(pid: int) -> ProcessSeen | None:
     """The process with this pid, or None when there is none alive.
+
+    One in the midst of its end is none: it has given back its memory, so it cannot say what it is any more, though it
+    may hold its ports for some milliseconds yet.
 
     Raises:
         PermissionError: /proc is mounted so that it hides other users' processes (hidepid=1).
     """
     fields = stat_fields(pid)
-    if not fields or fields[0] in DEAD:
+    if _has_ended(fields):
         return None
     start_time = int(fields[19])
     folder = Path("/proc", str(pid))
-    marks = _marks(folder)
+    marks, command = _marks(folder), _command(folder)
+    if not command and _has_ended(stat_fields(pid)):
+        return None  # while we looked
     return ProcessSeen(
         id=ProcessId(pid, start_time),
         suspended=fields[0] in {b"T", b"t"},
         age_s=max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - start_time / _ticks_per_second()),
-        command=_command(folder),
+        command=command,
         unit=marks.get("HLU_UNIT", ""),
         slot=marks.get("HLU_SLOT", ""),
         release=marks.get("HLU_RELEASE", ""),
@@ -123,6 +130,10 @@ def descendants(pid: int) -> list[int]:
         around = {child for child, parent in parents.items() if parent in around}
         found += sorted(around)
     return found
+
+
+def _has_ended(fields: list[bytes]) -> bool:
+    return not fields or fields[0] in DEAD or bool(int(fields[6]) & _PF_EXITING)
 
 
 def _marks(folder: Path) -> dict[str, str]:

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import sysconfig
 import threading
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,8 @@ from hero_livekit_units.version import VERSION
 from tests.embedded.running import DEADLINE_S, ROOT, Callers, child, lives, until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.embedded.running import Daemon
 
 pytestmark = pytest.mark.servers
@@ -145,24 +149,83 @@ def test_a_request_in_flight_is_answered(daemon: Daemon) -> None:
     assert daemon.job("s")["stop_requested_ms"] == requested
 
 
-def test_a_kept_connection_ends_after_its_answer(daemon: Daemon) -> None:
-    """A client that keeps its connection reads its answer and then the end, not a reset."""
-    with socket.socket(socket.AF_UNIX) as kept:
-        kept.settimeout(DEADLINE_S)
-        kept.connect(daemon.socket)
-        kept.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
-        assert kept.recv(65536).startswith(b"HTTP/1.1 200 ")
+HEALTH = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+@contextmanager
+def connected(daemon: Daemon) -> Iterator[socket.socket]:
+    """A connection that waits for its answers no longer than a test may."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(DEADLINE_S)
+        connection.connect(daemon.socket)
+        yield connection
+
+
+def health(connection: socket.socket) -> None:
+    """Ask on a connection, which has to be answered."""
+    connection.sendall(HEALTH)
+    assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_connections_go_on(daemon: Daemon) -> None:
+    """Who keeps a connection, or has only opened one, is answered on it by the next program, whichever that is."""
+    with connected(daemon) as kept, connected(daemon) as silent:
+        health(kept)
+        for to in (None, newer(daemon.folder), sys.executable):
+            upgraded(daemon, to)
+            health(kept)
+        fails = (SERVES, f"        raise RuntimeError('on purpose')\n{SERVES}")
+        failing = other(daemon.folder, "failing", daemon=fails)
+        assert upgraded(daemon, failing)["upgrade_failed"]
+        health(kept)
+        health(silent)
+        left = daemon.call("system.ping")
+        assert len(list(Path(f"/proc/{left['pid']}/fd").iterdir())) < 20  # nothing piles up
+
+
+def test_kept_connections_notice_nothing(daemon: Daemon) -> None:
+    """Upgrades under clients that ask again at once on the connection that they keep: each request has its answer."""
+    over = threading.Event()
+    faults: list[str] = []
+    asked = [0] * 4
+
+    def ask(at: int) -> None:
+        while not over.is_set() and not faults:
+            with connected(daemon) as kept:
+                closing = False
+                while not (closing or faults or over.is_set()):
+                    try:
+                        kept.sendall(HEALTH)
+                        answer = kept.recv(65536)
+                    except OSError as error:
+                        answer = str(error).encode()
+                    if not answer.startswith(b"HTTP/1.1 200 "):
+                        faults.append(answer.decode())
+                    closing = b"connection: close" in answer.lower()
+                    asked[at] += 1
+
+    def ask_on(before: list[int]) -> bool:
+        return bool(faults) or all(now > then for now, then in zip(asked, before, strict=True))
+
+    threads = [threading.Thread(target=ask, args=(at,)) for at in range(len(asked))]
+    for thread in threads:
+        thread.start()
+    for generation in range(1, 6):
+        before = list(asked)
+        assert upgraded(daemon)["generation"] == generation
+        until(partial(ask_on, before), "all ask on")
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+
+
+def test_half_a_request_does_not_hold_it_up(daemon: Daemon) -> None:
+    """Who has said half of something, and not the rest, is cut off."""
+    with connected(daemon) as half:
+        half.sendall(HEALTH[:9])
         upgraded(daemon)
-        assert kept.recv(65536) == b""
-
-
-def test_a_silent_connection_does_not_hold_it_up(daemon: Daemon) -> None:
-    """Who connects and says nothing, or half a request, is cut off."""
-    with socket.socket(socket.AF_UNIX) as silent, socket.socket(socket.AF_UNIX) as half:
-        silent.connect(daemon.socket)
-        half.connect(daemon.socket)
-        half.sendall(b"POST /rpc HT")
-        assert upgraded(daemon)["generation"] == 1
+        assert half.recv(65536) == b""
 
 
 @pytest.mark.parametrize(
@@ -170,7 +233,7 @@ def test_a_silent_connection_does_not_hold_it_up(daemon: Daemon) -> None:
     [
         ({"daemon": ("import asyncio\n", "import no_such_module\n")}, "No module named 'no_such_module'"),
         ({"store": ("SCHEMA = 1\n", "SCHEMA = 0\n")}, f"it has schema 1 of version {VERSION}, version 9.8.7 knows 0"),
-        ({"handover": ("PROTOCOL = 1\n", "PROTOCOL = 2\n")}, "hands over by protocol 2, this one by 1"),
+        ({"handover": ("PROTOCOL = 2\n", "PROTOCOL = 3\n")}, "hands over by protocol 3, this one by 2"),
         ({"command": ("arguments.check:", "arguments.check and 1 / 0:")}, "ZeroDivisionError"),
     ],
     ids=["import", "downgrade", "protocol", "crash"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -10,9 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hero_livekit_units.herosocket.http import HttpServer, Request, Response
 from tests.herosocket.serving import parse, read_all
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.herosocket.serving import Served
 
 ADD = b'{"jsonrpc":"2.0","id":1,"method":"add","params":{"a":2,"b":3}}'
@@ -251,3 +255,54 @@ def test_a_large_answer_reaches_a_slow_reader(count: int, served: Served) -> Non
             received += piece
             time.sleep(0.002)  # slower than it is written
     assert [answer["id"] for answer in json.loads(parse(bytes(received)).body)] == list(range(count))
+
+
+GET = b"GET /x HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+async def _answer(request: Request) -> Response:
+    return Response(200, request.path.encode())
+
+
+async def _served(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    return head.lower() + await reader.readexactly(2)
+
+
+def test_finish_leaves_what_nobody_is_in_the_midst_of(short_folder: Path) -> None:
+    """A server goes on with the connections that one before it left; half a request has a moment for its rest."""
+
+    async def finished() -> None:
+        path = str(short_folder / "s")
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind(path)
+            sock.listen()
+            sock.setblocking(False)  # noqa: FBT003
+            first, second = HttpServer(_answer), HttpServer(_answer)
+            await first.start(sock)
+            silent, kept, half, slow = [await asyncio.open_unix_connection(path) for _ in range(4)]
+            kept[1].write(GET)
+            assert b"connection: close" not in await _served(kept[0])
+            for _, writer in (half, slow):
+                writer.write(GET[:9])
+            await asyncio.sleep(0.05)
+            finishing = asyncio.create_task(first.finish())
+            await asyncio.sleep(0.02)
+            for _, writer in (silent, kept):  # the second is not there yet, the first does not read any more
+                writer.write(GET)
+            slow[1].write(GET[9:])
+            answer = await _served(slow[0])
+            assert b"connection: close" in answer
+            assert (await slow[0].read(), await half[0].read()) == (b"", b"")
+            left = await finishing
+            await second.start(sock, left)
+            for reader, writer in (silent, kept):
+                assert (await _served(reader)).endswith(b"/x")
+                writer.write(GET)
+                assert b"connection: close" not in await _served(reader)
+            assert await second.finish()
+            await second.close()
+            for _, writer in (silent, kept, half, slow):
+                writer.close()
+
+    asyncio.run(asyncio.wait_for(finished(), 10.0))

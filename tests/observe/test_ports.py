@@ -14,17 +14,18 @@ import pytest
 
 import hero_livekit_units
 from hero_livekit_units.model.launch import Port
+from hero_livekit_units.model.observed import PortSeen
 from hero_livekit_units.model.unit import Protocol
 from hero_livekit_units.netlink import dump, open_netlink
 from hero_livekit_units.observe import sockets
 from hero_livekit_units.observe.kernel import see_process
 from hero_livekit_units.observe.ports import see_ports
 from hero_livekit_units.observe.sockets import holders
+from hero_livekit_units.procfs import DEAD, stat_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hero_livekit_units.model.observed import PortSeen
     from hero_livekit_units.observe.sockets import Holders
 
     FreePort = Callable[[], int]
@@ -217,3 +218,34 @@ def test_a_holder_that_has_just_come_or_gone_is_not_a_stranger(free_port: FreePo
     gone = {(Protocol.TCP, port.number): [sockets.Holder("127.0.0.1", 1, os.geteuid())]}
     (seen,) = see_ports([port], gone, None)
     assert (seen.looked, seen.held, seen.owner_pid) == (False, True, 0)
+
+
+DIES_SLOWLY = """
+import socket, time
+memory = bytearray(1 << 29)
+memory[::4096] = b"x" * (len(memory) // 4096)  # what it has to give back
+with socket.create_server(("127.0.0.1", 0)) as held:
+    print(held.getsockname()[1], flush=True)
+    time.sleep(1000)
+"""
+
+
+def test_who_is_ending_is_no_stranger() -> None:
+    """A process that dies loses its memory, and with it its marks, before its ports: nobody is said to hold them."""
+    program = subprocess.Popen([sys.executable, "-S", "-E", "-c", DIES_SLOWLY], stdout=subprocess.PIPE, text=True)
+    try:
+        assert program.stdout is not None
+        number = int(program.stdout.readline())
+        assert see(number).owner_pid == program.pid
+        program.kill()
+        ending = 0
+        while stat_fields(program.pid)[0] not in DEAD:
+            found = see(number)
+            if found.owner_pid:
+                assert (found.owner_pid, "memory" in found.owner_command) == (program.pid, True)
+            ending += found.held and not found.looked
+        assert ending
+        assert see(number) == PortSeen(Port("http", number, Protocol.TCP, "127.0.0.1"), looked=True, held=False)
+    finally:
+        program.kill()
+        program.communicate()
