@@ -77,7 +77,7 @@ def _shown(pid: int) -> list[bytes]:
         fields = stat_fields(pid)
     except PermissionError:
         return []
-    return [] if fields and fields[0] in DEAD else fields
+    return [] if _has_ended(fields) else fields
 
 
 def is_alive(process: ProcessId) -> bool:

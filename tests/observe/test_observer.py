@@ -70,7 +70,7 @@ def registered(spec: LaunchSpec, pid: int, **changes: Any) -> MemoryRegistry:
     return registry
 
 
-def look(registry: Any, spec: LaunchSpec, *, deadline_s: float = 1.0) -> InstanceSeen:
+def look(registry: Any, spec: LaunchSpec, *, deadline_s: float = 10.0) -> InstanceSeen:
     """One look at one instance."""
     return Observer(registry, deadline_s=deadline_s).observe([spec]).instances[0]
 
@@ -355,7 +355,7 @@ def test_a_stranger_that_does_not_know_our_key(spec: LaunchSpec) -> None:
     with HttpAnswers({"/twirp/livekit.RoomService/ListRooms": refuses}) as server:
         taken = with_ports(spec, http=server.port)
         secrets = ensure_secrets(MemoryRegistry())
-        foreign = Observer(MemoryRegistry()).observe([taken], secrets=secrets).instances[0].foreign
+        foreign = Observer(MemoryRegistry(), deadline_s=10.0).observe([taken], secrets=secrets).instances[0].foreign
     assert foreign is not None
     assert foreign.process is not None
     assert foreign.process.pid == os.getpid()
@@ -368,7 +368,7 @@ def test_our_own_are_counted_with_our_key(spec: LaunchSpec, launch_unit: LaunchU
     pid = launch_unit(*words(spec), marks=spec.environment).pid
     secrets = ensure_secrets(MemoryRegistry())
     without = look(registered(spec, pid), listed).calls
-    found = Observer(registered(spec, pid)).observe([listed], secrets=secrets).instances[0].calls
+    found = Observer(registered(spec, pid), deadline_s=10.0).observe([listed], secrets=secrets).instances[0].calls
     where = f"list-rooms on port {spec.port('http').number}"
     assert without == CallsSeen(None, None, f"{where}: no key known")
     assert found is not None
@@ -417,7 +417,7 @@ def test_a_stranger_of_another_user() -> None:
             "spec = strategies.MEDIA\n"
             "spec = attrs.evolve(spec, ports=(attrs.evolve(spec.port('http'), number=int(sys.argv[2])),))\n"
             "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-            "seen = Observer(MemoryRegistry()).observe([spec]).instances[0]\n"
+            "seen = Observer(MemoryRegistry(), deadline_s=10.0).observe([spec]).instances[0]\n"
             "who = seen.foreign\n"
             "print(seen.verdict, who.process, who.user, who.calls.people, who.dies_with)\n"
         )
