@@ -19,11 +19,13 @@ from hero_livekit_units.errors import UnitsError
 from tests.calls.media import token
 
 if TYPE_CHECKING:
+    from hero_livekit_units.calls.verdict import ParticipantReport
     from tests.calls.media import LiveServer
 
 pytestmark = [pytest.mark.servers, pytest.mark.calls]
 
 BASELINE_S = 3.0
+ATTEMPTS = 4
 
 
 def test_an_undisturbed_call(server: LiveServer) -> None:
@@ -80,6 +82,20 @@ def test_a_crash_with_a_new_start_interrupts_and_does_not_drop(server: LiveServe
 
 def test_a_forced_stop_drops(server: LiveServer) -> None:
     """A second SIGTERM tells everyone to leave for good, and it is counted so, with LiveKit's reason."""
+    # The word to leave races with the end of the server: now and then somebody does not hear it and comes back, to an
+    # empty room. Where all do, nobody was dropped.
+    for _ in range(ATTEMPTS):
+        reports = forcibly_stopped(server)
+        told = [report.reasons for report in reports if report.disconnects]
+        verdict = judge(reports)
+        assert (verdict.calls_dropped, verdict.participants_dropped) == ((1, 2) if told else (0, 0))
+        if told:
+            break
+    assert ("SERVER_SHUTDOWN",) in told
+
+
+def forcibly_stopped(server: LiveServer) -> tuple[ParticipantReport, ...]:
+    """What became of a call whose server got a second signal, and was started again."""
     with Call() as call:
         call.start([server.seat("ana", "standup"), server.seat("ben", "standup")])
         call.listen(BASELINE_S)
@@ -90,16 +106,9 @@ def test_a_forced_stop_drops(server: LiveServer) -> None:
         server.signal(signal.SIGTERM)
         server.wait_until_ended()
         server.start()
-        # The word to leave races with the end of the server: now and then somebody does not hear it and comes back, to
-        # an empty room.
-        assert call.wait_until(lambda reports: any(report.disconnects for report in reports), timeout_s=30)
+        assert call.wait_until(lambda reports: all(one.disconnects or one.reconnects for one in reports), timeout_s=30)
         call.listen(SETTLE_S)
-        reports = call.report()
-    verdict = judge(reports)
-
-    assert verdict.calls_dropped == 1
-    assert verdict.participants_dropped == 2
-    assert ("SERVER_SHUTDOWN",) in {report.reasons for report in reports}
+        return call.report()
 
 
 def test_rooms_are_judged_apart(server: LiveServer) -> None:

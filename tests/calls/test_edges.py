@@ -57,9 +57,6 @@ EDGES = [edge for edge in measured(shipped_catalog()) if edge.unit == MEDIA]
 NEWEST = max((edge for edge in EDGES), key=lambda edge: [int(part) for part in edge.end.split("-")[0].split(".")])
 ALONGSIDE = [edge for edge in EDGES if {edge.start, edge.end} == {NEWEST.start, NEWEST.end}]
 
-# By day the newest ones; the nights have all.
-BY_DAY = [pytest.param(edge, marks=() if edge in ALONGSIDE else pytest.mark.night) for edge in EDGES]
-
 
 @pytest.fixture
 def place(livekit_servers: dict[str, Path], catalog: Catalog, tmp_path: Path) -> Iterator[Place]:
@@ -117,7 +114,9 @@ def test_every_edge_that_says_measured_is_measured_here(catalog: Catalog) -> Non
     assert sorted(named(edge) for edge in ALONGSIDE) == sorted({named(NEWEST), f"{NEWEST.end}-to-{NEWEST.start}"})
 
 
-@pytest.mark.parametrize("edge", BY_DAY, ids=named)
+# By day the newest edge is gone by `ensure`, in test_two_slots and test_move_and_swap.
+@pytest.mark.night
+@pytest.mark.parametrize("edge", EDGES, ids=named)
 def test_swap(edge: Edge, place: Place) -> None:
     """`kill -9` and the next release on the same ports: everybody comes back by themselves and hears the others."""
     old, new = place(edge.start), place(edge.end)
@@ -145,9 +144,8 @@ def test_swap(edge: Edge, place: Place) -> None:
     assert (verdict.calls_dropped, verdict.calls_interrupted) == (0, 1)
 
 
-@pytest.mark.parametrize(
-    "edge", [pytest.param(edge, marks=() if edge is NEWEST else pytest.mark.night) for edge in ALONGSIDE], ids=named
-)
+@pytest.mark.night
+@pytest.mark.parametrize("edge", ALONGSIDE, ids=named)
 def test_two_slots(edge: Edge, place: Place) -> None:
     """A new room on the next release in the other slot: in the old room nobody is disconnected or has to come back."""
     old, new = place(edge.start, "a"), place(edge.end, "b")

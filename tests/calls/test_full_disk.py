@@ -119,7 +119,7 @@ def halves(stack: Stack) -> list[str]:
     [
         pytest.param(1, "slots/b/launch-", 1, id="write-files", marks=pytest.mark.night),
         pytest.param(2, "runtime.json", 2, id="register", marks=pytest.mark.night),
-        pytest.param(4, "runtime.json", 2, id="start"),
+        pytest.param(4, "runtime.json", 2, id="start", marks=pytest.mark.night),
         pytest.param(5, "runtime.json", 2, id="update", marks=pytest.mark.night),
     ],
 )

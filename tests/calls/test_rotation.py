@@ -94,6 +94,7 @@ def issuer(token: str) -> str:
     return str(jwt.decode(token, options={"verify_signature": False})["iss"])
 
 
+@pytest.mark.night
 def test_a_rotation_under_calls(stack: RotatingStack) -> None:
     """Nobody in a call notices, both keys let people in and back in between, and at the end the old one is nowhere."""
     stack.with_lifetime(20)

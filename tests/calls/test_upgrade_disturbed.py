@@ -116,6 +116,7 @@ def test_two_control_planes_at_once_do_one_upgrade(stack: Stack, livekit_servers
     assert_unnoticed(reports)
 
 
+@pytest.mark.night
 def test_two_control_planes_at_once_want_two_releases(stack: Stack, livekit_servers: dict[str, Path]) -> None:
     """Who comes first upgrades; the other is told so and undoes nothing. Asked again, it says what is in its way."""
     assert stack.hlu("unset", "livekit.ports.debug").returncode == 0  # 1.11.0 has none
@@ -215,6 +216,7 @@ def forget(stack: Stack, lost: str) -> None:
     stack.start_hero_proc()
 
 
+@pytest.mark.night
 def test_the_old_slot_freezes_in_the_middle_of_an_upgrade(stack: Stack, livekit_servers: dict[str, Path]) -> None:
     """What cannot be seen is not ended: it goes on when the old slot does, with people in it as without."""
     running(stack, OLD, livekit_servers)

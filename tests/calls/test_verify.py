@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.servers, pytest.mark.calls]
 
+ATTEMPTS = 4
+
 
 @pytest.fixture
 def stack(livekit_server: Path) -> Iterator[Stack]:
@@ -121,15 +123,25 @@ def test_a_call_survives_and_the_figures_say_so(stack: Stack, tmp_path: Path) ->
     assert left(stack) == []
 
 
-@pytest.mark.parametrize(
-    ("signals", "dropped", "fate"),
-    [
-        pytest.param([signal.SIGKILL], 0, "interrupted", id="killed, so that all come back"),
-        pytest.param([signal.SIGTERM, signal.SIGTERM], 1, "dropped", id="sent away, so that nobody does"),
-    ],
-)
-def test_the_measurement_bites(stack: Stack, signals: list[signal.Signals], dropped: int, fate: str) -> None:
-    """What ends the server under the call is seen, told and makes the exit status 1."""
+@pytest.mark.night
+def test_a_kill_is_seen(stack: Stack) -> None:
+    """What ends the server under the call is told and makes the exit status 1, though everybody comes back."""
+    assert_seen(ended_under_a_call(stack, [signal.SIGKILL]), "interrupted", dropped=0)
+
+
+def test_the_measurement_bites(stack: Stack) -> None:
+    """A second signal sends people away, which is told as a drop and makes the exit status 1."""
+    # The word to leave races with the end of the server: where nobody hears it, all come back, and that is told too.
+    for _ in range(ATTEMPTS):
+        found = ended_under_a_call(stack, [signal.SIGTERM, signal.SIGTERM])
+        if found["calls_dropped"]:
+            break
+        assert_seen(found, "interrupted", dropped=0)
+    assert_seen(found, "dropped", dropped=1)
+
+
+def ended_under_a_call(stack: Stack, signals: list[signal.Signals]) -> dict[str, Any]:
+    """What `hlu verify` says of a call whose server is ended."""
     pid = stack.identities()[MEDIA][0]
     with verifying(stack, until="an undisturbed stretch") as run:
         for number in signals:
@@ -137,7 +149,15 @@ def test_the_measurement_bites(stack: Stack, signals: list[signal.Signals], drop
             time.sleep(0.3)  # two of a kind that are pending are one
         out, err = run.communicate(timeout=60)
     assert run.returncode == 1, out + err
-    found = json.loads(out)
+    found: dict[str, Any] = json.loads(out)
+    unit = found["units"][0]
+    assert (unit["instance"], unit["pid_before"] == pid, unit["pid_after"] == pid) == (MEDIA, True, False)
+    assert left(stack) == []
+    return found
+
+
+def assert_seen(found: dict[str, Any], fate: str, *, dropped: int) -> None:
+    """It is told what became of the call and of each in it."""
     assert (found["well"], found["calls_dropped"]) == (False, dropped)
     for person in found["participants"]:
         assert person[fate], person
@@ -145,9 +165,6 @@ def test_the_measurement_bites(stack: Stack, signals: list[signal.Signals], drop
         assert person["gaps"]
         assert person["gaps"][0]["at_s"] > 4.0
     assert found["because"]
-    unit = found["units"][0]
-    assert (unit["instance"], unit["pid_before"] == pid, unit["pid_after"] == pid) == (MEDIA, True, False)
-    assert left(stack) == []
 
 
 @pytest.mark.night
