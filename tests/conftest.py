@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.definitions.catalog import Catalog
 
 settings.register_profile("dev", max_examples=50, deadline=None)
-settings.register_profile("check", max_examples=200, deadline=None, derandomize=True)
+settings.register_profile("check", max_examples=100, deadline=None, derandomize=True)
 settings.load_profile("check" if os.environ.get("CI") else "dev")
 
 
