@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hero_livekit_units.calls.verdict import ParticipantReport
     from hero_livekit_units.model.comeback import Comeback
     from hero_livekit_units.model.receipt import Receipt
+    from tests.calls.media import LiveServer
 
 pytestmark = [pytest.mark.servers, pytest.mark.calls, pytest.mark.timeout(300)]
 
@@ -42,6 +43,7 @@ RECONNECT = (Allowed.RECONNECT,)
 # each 41 ms.
 HEARD_LATER_S = 0.4
 RUNS = 20
+BY_HAND = 10
 
 
 @pytest.fixture
@@ -256,6 +258,29 @@ def test_no_move_where_nobody_would_come(livekit_server: Path, livekit_servers: 
         figures.tell()
     finally:
         stack.close()
+
+
+@pytest.mark.night
+def test_a_swap_by_hand(server: LiveServer) -> None:
+    """`kill -9` and a start at once with nothing of ours around: what of the gaps is the clients' own reconnect."""
+    each_s: list[float] = []
+    longest_s: list[float] = []
+    for _ in range(BY_HAND):
+        with Call() as call:
+            call.start([server.seat(name, room) for room, names in PEOPLE.items() for name in names])
+            call.listen(BASELINE_S)
+            call.mark("swap")
+            server.kill()
+            server.start()
+            assert call.wait_until(lambda reports: all(one.reconnects for one in reports), timeout_s=20)
+            call.listen(SETTLE_S)
+            gaps_s = [(one.gap_since_mark_ms or 0.0) / 1000 for one in call.report()]
+        each_s += gaps_s
+        longest_s.append(max(gaps_s))
+    FIGURES.append(
+        f"a kill and a start by hand, {BY_HAND} runs, everybody back. By ear: {median(each_s):.2f} s p50 of all people,"
+        f" longest of a run {median(longest_s):.2f} s p50, {max(longest_s):.2f} s max"
+    )
 
 
 @pytest.mark.night
