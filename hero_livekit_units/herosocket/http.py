@@ -254,8 +254,9 @@ class _Connection:
 
     async def _write(self, data: bytes | None) -> None:
         self._writer.write(data or b"")
-        async with asyncio.timeout(self._idle_s):
-            await self._writer.drain()
+        if self._transport.get_write_buffer_size():
+            async with asyncio.timeout(self._idle_s):
+                await self._writer.drain()
 
     async def _refuse(self, refused: _Refused) -> None:
         """Answer a request that will not be read to its end, and let the client come to read the answer."""

@@ -27,7 +27,7 @@ from tests.benchmarks.peers import PEERS, Hero, Supervisor
 from tests.embedded.running import Callers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _WAIT_S = 60.0
 _STATUS_CALLS = 200
@@ -45,7 +45,7 @@ def main() -> int:
     missing = [f"{peer.name} ({why})" for peer in PEERS if (why := peer.missing())]
     present = [peer for peer in PEERS if not peer.missing()]
     counts = (1, asked.units)
-    found = {(peer.name, count): measured(peer, count, asked.rounds) for count in counts for peer in present}
+    found = {key: row for count in counts for key, row in measured(present, count, asked.rounds).items()}
     for count in counts:
         print(f"\n{count} unit{'s' if count > 1 else ''}")
         print(f"{'':<13}" + "".join(f"{title:>19}" for title in TITLES))
@@ -81,10 +81,16 @@ GOALS = (
 )
 
 
-def measured(peer: type[Supervisor], count: int, rounds: int) -> dict[str, float]:
-    """The medians of some rounds, each with a fresh supervisor. A figure that there is not is missing."""
-    rows = [one_round(peer, count) for _ in range(rounds)]
-    return {key: statistics.median(row[key] for row in rows) for key in rows[0]}
+def measured(peers: Sequence[type[Supervisor]], count: int, rounds: int) -> dict[tuple[str, int], dict[str, float]]:
+    """The medians of some rounds, each with a fresh supervisor. A figure that there is not is missing.
+
+    All peers take part in each round: a machine that is slower for a while is so for all of them.
+    """
+    rows = [{peer.name: one_round(peer, count) for peer in peers} for _ in range(rounds)]
+    return {
+        (name, count): {key: statistics.median(row[name][key] for row in rows) for key in first}
+        for name, first in rows[0].items()
+    }
 
 
 def one_round(peer: type[Supervisor], count: int) -> dict[str, float]:
