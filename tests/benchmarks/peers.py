@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import importlib
 import importlib.util
 import json
@@ -58,8 +59,12 @@ class Supervisor:
         raise NotImplementedError
 
     def status(self) -> Any:
-        """All units, by one call on its socket; None where it has none."""
+        """All units, by one call on its socket, on a connection that is kept; None where it has none."""
         return None
+
+    def hang_up(self) -> bool:
+        """Let the next status be on a new connection; False where it always is, or there is none."""
+        return False
 
     def pid_of_first(self) -> int | None:
         """The pid of the first unit by its word, 0 while it has none; None where it cannot be asked."""
@@ -103,6 +108,16 @@ class Supervisor:
             )
 
 
+class _OnUnixSocket(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self._path)
+
+
 class Hero(Supervisor):
     """The embedded hero_proc.
 
@@ -115,6 +130,7 @@ class Hero(Supervisor):
         self.socket = str(root / "hero_proc" / "rpc.sock")
         self._registered = registered
         self._client = HeroClient(self.socket, deadline_s=30.0)
+        self._kept = _OnUnixSocket(self.socket)
         super().__init__(root, commands)
 
     def prepare(self) -> None:
@@ -155,7 +171,14 @@ class Hero(Supervisor):
 
     def status(self) -> Any:
         """All services."""
-        return self._client.call("service.list")
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "service.list", "params": {}})
+        self._kept.request("POST", "/rpc", body, {"content-type": "application/json"})
+        return json.loads(self._kept.getresponse().read())["result"]
+
+    def hang_up(self) -> bool:
+        """As `hlu` does after each call."""
+        self._kept.close()
+        return True
 
     def pid_of_first(self) -> int | None:
         """By its status."""
@@ -202,12 +225,17 @@ class Supervisord(Supervisor):
         from supervisor.xmlrpc import SupervisorTransport  # noqa: PLC0415  it may not be there
 
         self.run(str(_BIN / "supervisord"), "--nodaemon", "-c", str(self.root / "s.conf"))
-        transport: Any = SupervisorTransport(None, None, serverurl=f"unix://{self.root}/s.sock")
-        self._rpc: Any = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+        self._transport: Any = SupervisorTransport(None, None, serverurl=f"unix://{self.root}/s.sock")
+        self._rpc: Any = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=self._transport)
 
     def status(self) -> Any:
         """All programs."""
         return self._rpc.supervisor.getAllProcessInfo()
+
+    def hang_up(self) -> bool:
+        """As its own command does at its end."""
+        self._transport.close()
+        return True
 
     def pid_of_first(self) -> int | None:
         """By its status."""

@@ -48,10 +48,10 @@ def main() -> int:
     found = {key: row for count in counts for key, row in measured(present, count, asked.rounds).items()}
     for count in counts:
         print(f"\n{count} unit{'s' if count > 1 else ''}")
-        print(f"{'':<13}" + "".join(f"{title:>19}" for title in TITLES))
+        print(f"{'':<13}" + "".join(f"{title:>21}" for title in TITLES))
         for peer in present:
             row = found[peer.name, count]
-            print(f"{peer.name:<13}" + "".join(f"{cell(row, key):>19}" for key in TITLES.values()))
+            print(f"{peer.name:<13}" + "".join(f"{cell(row, key):>21}" for key in TITLES.values()))
     print(f"\n{'beside supervisord':<42}{'1 unit':>10}{f'{asked.units} units':>12}   goal")
     for title, key, goal in GOALS:
         ratios = [ratio(found, key, count) for count in counts]
@@ -70,12 +70,14 @@ def main() -> int:
 TITLES = {
     "launch to all up": "up_s",
     "status of all p50": "status_s",
+    "by a new connection": "anew_s",
     "memory (PSS)": "pss_mb",
     "killed to seen p50": "seen_s",
     "to respawned p50": "respawned_s",
 }
 GOALS = (
     ("status of all units, p50", "status_s", "<= 1.0 / <= 0.5"),
+    ("the same, each by a new connection", "anew_s", ""),
     ("launch to all up", "up_s", "<= 0.5 with 200"),
     ("memory of the supervisor (PSS)", "pss_mb", "<= 1.2, flat"),
 )
@@ -108,6 +110,8 @@ def one_round(peer: type[Supervisor], count: int) -> dict[str, float]:
             row["pss_mb"] = sum(pss_mb(pid) for pid in one.pids())
             if one.status() is not None:
                 row["status_s"] = statistics.median(timed(one.status) for _ in range(_STATUS_CALLS))
+            if one.hang_up():
+                row["anew_s"] = statistics.median(timed(one.status) for _ in range(_STATUS_CALLS) if one.hang_up())
             kills = [killed(one, started[0]) for _ in range(_KILLS)]
             if kills[0][0] is not None:
                 row["seen_s"] = statistics.median(seen for seen, _ in kills if seen is not None)
