@@ -1,9 +1,8 @@
 """What the daemon leaves to the version of itself that takes its place by exec: same process, same children.
 
 The socket, both locks and the connections on which nobody is in the midst of a request are handed over as open
-descriptors. All else is in the database, and whose parent this
-process is, the kernel knows. The way back is handed over too: a new version that fails before it serves makes room for
-the old one.
+descriptors. All else is in the database, and whose parent this process is, the kernel knows. The way back is handed
+over too: a new version that fails before it serves makes room for the old one.
 
 Imports nothing that a broken installation could lack, as it is what leads back from one.
 """

@@ -77,7 +77,7 @@ TITLES = {
 }
 GOALS = (
     ("status of all units, p50", "status_s", "<= 1.0 / <= 0.5"),
-    ("the same, each by a new connection", "anew_s", ""),
+    ("the same, each by a new connection", "anew_s", "none"),
     ("launch to all up", "up_s", "<= 0.5 with 200"),
     ("memory of the supervisor (PSS)", "pss_mb", "<= 1.2, flat"),
 )
