@@ -80,7 +80,7 @@ def _absent(*, registry_looked: bool, entry: Entry | None, ports: Sequence[PortS
     if not registry_looked:
         return Verdict.UNKNOWN, "the supervisor cannot be asked, and nobody is seen on its ports"
     if not all(seen.looked for seen in ports):
-        return Verdict.UNKNOWN, "the kernel does not tell who holds its ports"
+        return Verdict.UNKNOWN, "who holds its ports cannot be seen at the moment"
     if entry is None:
         return Verdict.STOPPED, "the supervisor does not know it, and nobody holds its ports"
     reason = f": {entry.last_error}" if entry.last_error else ""

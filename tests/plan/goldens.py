@@ -157,7 +157,7 @@ def _on(spec: LaunchSpec, *, age_s: float | None = None, **changes: Any) -> Inst
 
 def _blind(spec: LaunchSpec) -> InstanceSeen:
     """Nobody could look whether it runs."""
-    return stopped(spec, verdict=Verdict.UNKNOWN, because="the kernel does not tell who holds its ports")
+    return stopped(spec, verdict=Verdict.UNKNOWN, because="who holds its ports cannot be seen at the moment")
 
 
 def _front(slot: str, *idle: IdleRoom, certificate_shown: bool | None = None) -> InstanceSeen:
