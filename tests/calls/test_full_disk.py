@@ -114,13 +114,14 @@ def halves(stack: Stack) -> list[str]:
     return [file.name for file in stack.places.home.rglob("*.hlu-new")]
 
 
+@pytest.mark.night
 @pytest.mark.parametrize(
     ("number", "failing", "copies_meanwhile"),
     [
-        pytest.param(1, "slots/b/launch-", 1, id="write-files", marks=pytest.mark.night),
-        pytest.param(2, "runtime.json", 2, id="register", marks=pytest.mark.night),
-        pytest.param(4, "runtime.json", 2, id="start", marks=pytest.mark.night),
-        pytest.param(5, "runtime.json", 2, id="update", marks=pytest.mark.night),
+        pytest.param(1, "slots/b/launch-", 1, id="write-files"),
+        pytest.param(2, "runtime.json", 2, id="register"),
+        pytest.param(4, "runtime.json", 2, id="start"),
+        pytest.param(5, "runtime.json", 2, id="update"),
     ],
 )
 def test_the_disk_fills_up_when_a_step_begins(

@@ -23,10 +23,7 @@ SOURCE_ONLY = ["1.9.11", "1.13.1", "1.13.4"]  # served as source, but not to be 
 
 # From source, a release is compiled first, which may take minutes on a machine that has not done it before.
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(1200)]
-# By day the lists are held against the programs.
-every_release = pytest.mark.parametrize(
-    "version", [pytest.param(version, marks=pytest.mark.night) for version in BUILT + SOURCE_ONLY]
-)
+every_release = pytest.mark.parametrize("version", BUILT + SOURCE_ONLY)
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +50,14 @@ def ports(server: Path, folder: Path, text: str) -> str:
     return ended.stdout
 
 
+@pytest.mark.night  # by day the lists are held against the programs
 @every_release
 def test_the_list_is_what_the_source_says(version: str, stated_keys: Stated, source_of: Callable[[str], Path]) -> None:
     """Every key and kind that the release's configuration type has, and no other."""
     assert list_keys(source_of(version)) == stated_keys[version]
 
 
+@pytest.mark.night  # by day the lists are held against the programs
 @every_release
 def test_each_key_takes_its_kind_only(version: str, stated_keys: Stated, source_of: Callable[[str], Path]) -> None:
     """The release's own strict reader takes a value of the kind that the list states, and refuses one of another."""
